@@ -8,6 +8,8 @@ typedef struct {
   uint64_t limb[4];
 } MooshU256;
 
+#define MOOSH_U256_DECIMALS_MAX 77 /* more places than that no 256-bit amount can use */
+
 MooshU256 moosh_u256 (uint64_t v);
 bool moosh_u256_is_zero (const MooshU256 *a);
 /** -1, 0, 1. */
@@ -32,6 +34,7 @@ void moosh_u256_to_decimal (const MooshU256 *a, char out[79]);
 /** Decimal digits only, no sign, at most 2^256 - 1. MOOSH_E_MALFORMED, MOOSH_E_RANGE. */
 int moosh_u256_from_decimal (const char *text, MooshU256 *ret);
 /** A decimal amount with at most `decimals` places ("1.25" with 6 gives 1250000), and back without trailing zeros
- * (`out` ≥ 96 bytes). More places than `decimals` is MOOSH_E_RANGE: nothing is rounded. */
+ * (`out` ≥ 96 bytes). A digit stands on each side of a point (MOOSH_E_MALFORMED). More places than `decimals` is
+ * MOOSH_E_RANGE: nothing is rounded. `decimals` above MOOSH_U256_DECIMALS_MAX is MOOSH_E_RANGE, and "" on the way back. */
 int moosh_u256_from_amount (const char *text, unsigned decimals, MooshU256 *ret);
 void moosh_u256_to_amount (const MooshU256 *a, unsigned decimals, char out[96]);
