@@ -1,9 +1,9 @@
 /** JSON-RPC 2.0 over unix sockets, one JSON object per line: how our processes talk, and how programs talk to us.
  *
- * Server: the thread that owns `context` accepts and frames; each request runs on a pool thread, so a handler may
- * block, and must guard what it shares (the store guards itself). Requests of one connection are answered in order.
- * Limits: 1 MiB a message, 64 connections, 16 handler threads; a larger message or a 65th connection is refused
- * with a sentence and closed.
+ * Server: each connection has a thread of its own, so a handler may block, and must guard what it shares (the store
+ * guards itself). Requests of one connection are answered in order.
+ * Limits: 1 MiB a message, 64 connections; a larger message or a 65th connection is refused with a sentence and
+ * closed.
  * Errors travel as {"code": -32000 - MooshError, "message": …, "data": {"kind": "not_found"}}. */
 #pragma once
 #include "base/error.h"
@@ -51,8 +51,8 @@ void moosh_rpc_server_free (MooshRpcServer *server);
 
 typedef struct MooshRpcClient MooshRpcClient;
 
-/** A client for the socket at `path`. Connects on the first call and again after a failure, so it may be made before
- * the server is up. Thread-safe: calls from several threads take turns. */
+/** A client for the socket at `path`. Connects when it is called, so it may be made before the server is up.
+ * Thread-safe: calls that run at the same time use a connection each; idle ones are kept. */
 MooshRpcClient *moosh_rpc_client_new (const char *path);
 void moosh_rpc_client_free (MooshRpcClient *client);
 

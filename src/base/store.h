@@ -35,6 +35,8 @@ void moosh_query_free (MooshQuery *query);
 /** First column of the first row, or `fallback` when there is none. */
 gint64 moosh_store_int (MooshStore *store, gint64 fallback, const char *sql, const char *types, ...);
 
+/** Transactions nest: only the outermost one is real, and it fails to commit once an inner one was rolled back. Every
+ * begin that returned TRUE is ended by exactly one commit (whatever it returns) or rollback. */
 gboolean moosh_store_begin (MooshStore *store, GError **error);
 gboolean moosh_store_commit (MooshStore *store, GError **error);
 void moosh_store_rollback (MooshStore *store);
