@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {Permit} from "../Types.sol";
+
+/// @title Clients' money. It leaves only to whom Agreements credited it, when they pull it.
+interface IEscrowVault {
+    event Withdrawn(address indexed account, address indexed token, address to, uint256 amount);
+
+    error NotAgreements(address caller);
+    error NothingToWithdraw();
+    error NotEnoughCredit(uint256 credit, uint256 asked);
+    error TooManyTokens(uint256 given);
+    /// @notice The token moved more than it was told to.
+    error TokenTookMore();
+
+    /// @notice Agreements only: pull `amount` from `from`. Returns what arrived (measured).
+    function deposit(address token, address from, uint128 amount, Permit calldata permit)
+        external
+        returns (uint128 received);
+    /// @notice Agreements only: credit up to two accounts; amounts of 0 are skipped.
+    function credit(address token, address a, uint128 amountA, address b, uint128 amountB) external;
+
+    /// @notice Take out credit of the caller, from all its agreements at once.
+    /// @param amount token-wei; 0 = all
+    function withdraw(address token, address to, uint256 amount) external returns (uint256);
+    /// @notice Take out all credit of the caller in up to 16 tokens; tokens without credit are skipped.
+    function withdrawMany(address[] calldata tokens, address to) external;
+
+    function creditOf(address account, address token) external view returns (uint256);
+}
