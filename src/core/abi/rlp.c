@@ -44,7 +44,7 @@ make_header (uint8_t header[HEADER_MAX], uint8_t base, size_t len)
   moosh_put_be64 (be, len);
   while (be[skip] == 0)
     skip++;
-  header[0] = (uint8_t)(base + SHORT_MAX + 8 - skip);
+  header[0] = (uint8_t)((size_t)base + SHORT_MAX + 8 - skip);
   memcpy (header + 1, be + skip, 8 - skip);
   return 9 - skip;
 }
