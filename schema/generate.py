@@ -10,6 +10,7 @@ import json
 import sys
 
 TYPES = {"string": "s", "integer": "i", "boolean": "b", "object": "o", "array": "a", "any": "*"}
+TYPES |= {letter: letter for letter in TYPES.values()}
 
 
 def check(schema, path):
