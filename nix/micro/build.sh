@@ -8,12 +8,12 @@ export PATH=$PWD/bin
 
 root=$PWD/root
 version=$(cat "$guest/version")
-mkdir -p root/bin root/dev root/proc root/sys root/run root/tmp root/root root/data root/usr/bin root/lib64
+mkdir -p root/bin root/dev root/proc root/sys root/run root/tmp root/root root/data root/usr/bin root/lib64 root/var/log root/var/tmp
 cp -r "$skeleton/." root/
 chmod -R u+w root
 ln -s bin root/sbin
 ln -s ../bin root/usr/sbin
-ln -s /run root/etc/run 2>/dev/null || true
+ln -s /run root/var/run
 
 cp "$guest"/bin/* root/bin/
 cp -r "$guest/lib" root/
