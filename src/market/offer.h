@@ -1,6 +1,6 @@
 /** Offers and bids: the EIP-712 struct that a maker signs, and every form it travels in.
  *
- * The type string is MOOSH_OFFER_TYPE, the same text as in contracts/src/OfferTypes.sol. A bid is
+ * The type string is MOOSH_OFFER_TYPE, the same text as in contracts/src/Types.sol. A bid is
  * the same struct with side = MOOSH_SIDE_BUY. `hash` always means hashStruct(offer) = termsHash,
  * the name an offer has on the chain, in the book and on the wire; `digest` means the EIP-712
  * digest that is signed (it adds chain and contract).
@@ -10,17 +10,17 @@
 #include "core/bytes/bytes.h"
 #include "core/bytes/u256.h"
 
-#define MOOSH_OFFER_TYPE                                                                           \
-  "Offer(address maker,uint8 side,uint8 kind,bytes32 pool,Units units,uint8 class,uint16 "         \
-  "overcommitPct,"                                                                                 \
-  "address token,uint96 rateX,uint96 pausedRateX,uint96 retentionRateX,uint32 minTerm,uint32 "     \
-  "maxTerm,uint32 notice,"                                                                         \
-  "uint32 retention,uint32 holdback,uint32 acceptWithin,uint32 provisionWithin,uint32 "            \
-  "probeWindow,uint128 rejectFee,"                                                                 \
-  "uint32 lockPeriod,address arbiter,bytes32 policyHash,bytes32 faultDomain,address "              \
-  "allowedTaker,uint32 volume,"                                                                    \
-  "bytes32 reach,uint64 nonce,uint64 salt,uint64 expiry)"                                          \
+#define MOOSH_OFFER_UNITS_TYPE                                                                     \
   "Units(uint32 vcpuMilli,uint32 ramMib,uint32 diskGib,uint32 gpu,uint32 ipv4)"
+#define MOOSH_OFFER_TYPE                                                                           \
+  "Offer(address maker,uint8 side,uint8 kind,bytes32 pool,Units units,uint8 class,"                \
+  "uint16 overcommitPct,address token,uint96 rateX,uint96 pausedRateX,uint96 retentionRateX,"      \
+  "uint32 minTerm,uint32 maxTerm,uint32 notice,uint32 retention,uint32 holdback,"                  \
+  "uint32 acceptWithin,uint32 provisionWithin,uint32 probeWindow,uint128 rejectFee,"               \
+  "uint32 lockPeriod,address arbiter,bytes32 policyHash,bytes32 faultDomain,address allowedTaker," \
+  "uint32 volume,bytes32 reach,uint64 nonce,uint64 salt,uint64 expiry)" MOOSH_OFFER_UNITS_TYPE
+#define MOOSH_OFFER_DOMAIN_NAME    "MooshNet"
+#define MOOSH_OFFER_DOMAIN_VERSION "1"
 
 enum {
   MOOSH_OFFER_WORDS = 34, /* ABI: 29 members of its own + 5 of Units, all static */
@@ -109,6 +109,9 @@ typedef struct {
  * (moosh_offer_check); wider amounts are hashed by their low bits. */
 void moosh_offer_hash (const MooshOffer *offer, uint8_t ret_hash[32]);
 
+/** The EIP-712 domain separator. */
+void moosh_offer_domain_hash (const MooshOfferDomain *domain, uint8_t ret_separator[32]);
+
 /** keccak256(0x1901 ‖ domainSeparator ‖ hashStruct): what is signed. */
 void moosh_offer_digest (const MooshOffer *offer, const MooshOfferDomain *domain,
                          uint8_t ret_digest[32]);
@@ -158,7 +161,6 @@ typedef enum {
   MOOSH_OFFER_BAD_TIMES,
   MOOSH_OFFER_BAD_WINDOWS,
   MOOSH_OFFER_BAD_REJECT_FEE,
-  MOOSH_OFFER_BAD_LOCK,
   MOOSH_OFFER_BAD_LOCK_PERIOD,
   MOOSH_OFFER_BAD_VOLUME,
   MOOSH_OFFER_BAD_UNITS,
@@ -214,5 +216,14 @@ typedef struct {
 enum { MOOSH_OFFER_UNITS_AT = 4, MOOSH_OFFER_UNITS_N = 5 };
 extern const MooshOfferField moosh_offer_fields[MOOSH_OFFER_WORDS];
 
-/** Solidity's name of a member type, "uint96". Static. */
+/** Solidity's name of a member type, "uint96", and its width. Static. */
 const char *moosh_field_type_name (MooshFieldType type);
+unsigned moosh_field_type_bits (MooshFieldType type);
+
+/** A member as a number (U8 … U64; 0 for other types), as an ABI word, and from an ABI word
+ * (MOOSH_E_RANGE: too large for its type; offer unchanged). */
+uint64_t moosh_offer_field_u64 (const MooshOffer *offer, const MooshOfferField *field);
+void moosh_offer_field_word (const MooshOffer *offer, const MooshOfferField *field,
+                             uint8_t ret_word[32]);
+int moosh_offer_field_set_word (MooshOffer *offer, const MooshOfferField *field,
+                                const uint8_t word[32]);

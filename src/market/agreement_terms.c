@@ -1,0 +1,89 @@
+/* What an agreement takes over from its offer, and the words for states and refusals. */
+#include "market/agreement.h"
+
+static bool
+times (const MooshU256 *one, uint32_t count, unsigned bits, MooshU256 *ret)
+{
+  MooshU256 n = moosh_u256 (count);
+  return !moosh_u256_mul (one, &n, ret) && moosh_u256_bit_length (ret) <= bits;
+}
+
+int
+moosh_terms_from_offer (const MooshOffer *offer, uint32_t count, MooshTerms *ret)
+{
+  MooshTerms t = {
+    .min_term_s = offer->min_term_s,
+    .max_term_s = offer->max_term_s,
+    .notice_s = offer->notice_s,
+    .retention_s = offer->retention_s,
+    .holdback_s = offer->holdback_s,
+    .accept_within_s = offer->accept_within_s,
+    .provision_within_s = offer->provision_within_s,
+    .probe_window_s = offer->probe_window_s,
+    .lock_period_s = offer->lock_period_s,
+  };
+  if (count == 0 || !times (&offer->rate_x, count, 96, &t.rate_x)
+      || !times (&offer->paused_rate_x, count, 96, &t.paused_rate_x)
+      || !times (&offer->retention_rate_x, count, 96, &t.retention_rate_x)
+      || !times (&offer->reject_fee, count, 128, &t.reject_fee))
+    return MOOSH_E_RANGE;
+  t.lock_fixed_x = moosh_x_mul (&t.retention_rate_x, t.retention_s);
+  *ret = t;
+  return MOOSH_OK;
+}
+
+MooshU256
+moosh_terms_min_deposit (const MooshTerms *terms)
+{
+  MooshU256 least_x = moosh_x_mul (&terms->rate_x, terms->lock_period_s);
+  least_x = moosh_x_add (&least_x, &terms->lock_fixed_x);
+  MooshU256 least = moosh_x_to_wei_up (&least_x);
+  return moosh_u256_cmp (&least, &terms->reject_fee) >= 0 ? least : terms->reject_fee;
+}
+
+MooshU256
+moosh_terms_bond (const MooshTerms *terms, const MooshU256 *floor_wei)
+{
+  MooshU256 x = moosh_x_mul (&terms->rate_x, (uint64_t)terms->notice_s + terms->holdback_s);
+  MooshU256 wei = moosh_x_to_wei (&x);
+  return moosh_u256_cmp (&wei, floor_wei) >= 0 ? wei : *floor_wei;
+}
+
+const char *
+moosh_state_name (MooshState state)
+{
+  static const char *const names[MOOSH_N_STATES] = {
+    [MOOSH_STATE_NONE] = "none",
+    [MOOSH_STATE_TAKEN] = "taken",
+    [MOOSH_STATE_ACCEPTED] = "accepted",
+    [MOOSH_STATE_PROVISIONED] = "provisioned",
+    [MOOSH_STATE_ACTIVE] = "active",
+    [MOOSH_STATE_PAUSED] = "paused",
+    [MOOSH_STATE_GRACE] = "grace",
+    [MOOSH_STATE_DRAINING] = "draining",
+    [MOOSH_STATE_RECLAIMING] = "reclaiming",
+    [MOOSH_STATE_CLOSED] = "closed",
+  };
+  return (unsigned)state < MOOSH_N_STATES ? names[state] : "unknown";
+}
+
+const char *
+moosh_refusal_text (MooshRefusal refusal)
+{
+  static const char *const texts[MOOSH_N_REFUSALS] = {
+    [MOOSH_REFUSED_NOT] = "it is allowed",
+    [MOOSH_REFUSED_STATE] = "the agreement is not in a state that allows it",
+    [MOOSH_REFUSED_ACTOR] = "it is not this party's call to make",
+    [MOOSH_REFUSED_TOO_LATE] = "the deadline for it has passed",
+    [MOOSH_REFUSED_TOO_EARLY] = "the time for it has not come",
+    [MOOSH_REFUSED_NO_PAUSE] = "the offer has no paused rate",
+    [MOOSH_REFUSED_AMOUNT] = "the amount is zero or too large",
+    [MOOSH_REFUSED_NOT_FREE] = "it is more than the free balance",
+    [MOOSH_REFUSED_NOTHING] = "there is nothing to collect yet",
+    [MOOSH_REFUSED_COUNT] = "the offer does not sell that many units",
+    [MOOSH_REFUSED_DEPOSIT] = "the deposit does not cover lock period, retention and reject fee",
+    [MOOSH_REFUSED_BOND] = "the provider's free stake does not cover the bond",
+    [MOOSH_REFUSED_POOL] = "the provider's pool has not enough capacity left",
+  };
+  return (unsigned)refusal < MOOSH_N_REFUSALS ? texts[refusal] : "unknown refusal";
+}
