@@ -9,6 +9,8 @@
 #ifdef MOOSH_MEMCHECK
 #include <valgrind/memcheck.h>
 #define moosh_declassify(ptr, len) ((void)VALGRIND_MAKE_MEM_DEFINED (ptr, len))
+#define moosh_classify(ptr, len)   ((void)VALGRIND_MAKE_MEM_UNDEFINED (ptr, len))
 #else
 #define moosh_declassify(ptr, len) ((void)0)
+#define moosh_classify(ptr, len)   ((void)0)
 #endif
