@@ -99,7 +99,10 @@ enter_item (const Search *s, const AbiNode **node, size_t *at, const char **path
     }
   else if ((*node)->kind != ABI_ARRAY)
     return MOOSH_E_RANGE;
-  for (++*path; **path >= '0' && **path <= '9'; ++*path)
+  ++*path;
+  if (**path == ']')
+    return MOOSH_E_RANGE;
+  for (; **path >= '0' && **path <= '9'; ++*path)
     {
       index = index * 10 + (uint64_t)(**path - '0');
       if (index >= items)
