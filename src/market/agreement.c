@@ -164,6 +164,16 @@ finish (Call *c, const MooshU256 *penalty)
   a->closed_s = c->now_s;
 }
 
+/* Nothing is payable inside the probe window: a provider cannot pretend to deliver and leave with
+ * the pay. */
+static void
+undo_billing (Call *c)
+{
+  MooshAccount *account = &c->a.account;
+  account->bal_x = moosh_x_add (&account->bal_x, &account->earned_x);
+  account->earned_x = moosh_u256 (0);
+}
+
 /* The disks kept since the money ran out: lock_fixed_x is there for this. */
 static void
 pay_retention (Call *c)
@@ -179,11 +189,21 @@ pay_retention (Call *c)
 }
 
 static void
+settle_with_penalty (Call *c, const MooshU256 *penalty_x)
+{
+  MooshU256 penalty = moosh_x_to_wei (penalty_x);
+  if (c->view == MOOSH_STATE_PROVISIONED)
+    undo_billing (c);
+  else
+    pay_retention (c);
+  finish (c, &penalty);
+}
+
+static void
 settle (Call *c)
 {
   MooshU256 none = moosh_u256 (0);
-  pay_retention (c);
-  finish (c, &none);
+  settle_with_penalty (c, &none);
 }
 
 /* What a client still owes for leaving before the minimum term; 0 after it. */
@@ -213,21 +233,16 @@ settle_with_slice (Call *c)
   if (c->view == MOOSH_STATE_RECLAIMING)
     remaining_s = c->a.deadline_s - c->now_s;
   MooshU256 slice = moosh_x_mul (&c->a.terms.rate_x, remaining_s);
-  slice = moosh_x_to_wei (&slice);
-  pay_retention (c);
-  finish (c, &slice);
+  settle_with_penalty (c, &slice);
 }
 
-/* Undo the billing, keep the agreed fee. */
 static void
 refund_less_fee (Call *c)
 {
-  MooshAccount *account = &c->a.account;
   MooshU256 none = moosh_u256 (0);
   MooshU256 fee = moosh_x_from_wei (&c->a.terms.reject_fee);
-  account->bal_x = moosh_x_add (&account->bal_x, &account->earned_x);
-  account->earned_x = none;
-  moosh_account_pay (account, &fee);
+  undo_billing (c);
+  moosh_account_pay (&c->a.account, &fee);
   finish (c, &none);
 }
 
@@ -235,8 +250,7 @@ static void
 refund_with_penalty (Call *c)
 {
   MooshU256 penalty = moosh_x_mul (&c->a.terms.rate_x, c->a.terms.notice_s);
-  penalty = moosh_x_to_wei (&penalty);
-  finish (c, &penalty);
+  settle_with_penalty (c, &penalty);
 }
 
 /* --- the table --- */
@@ -295,7 +309,7 @@ moosh_agreement_take (const MooshTerms *terms, const MooshU256 *deposit, const M
   MooshU256 least = moosh_terms_min_deposit (terms);
   if (moosh_u256_bit_length (deposit) > 128)
     return MOOSH_REFUSED_AMOUNT;
-  if (moosh_u256_cmp (deposit, &least) < 0 || moosh_u256_is_zero (deposit))
+  if (moosh_u256_cmp (deposit, &least) < 0)
     return MOOSH_REFUSED_DEPOSIT;
   *ret = (MooshAgreement){
     .terms = *terms,
@@ -342,13 +356,16 @@ moosh_agreement_apply (MooshAgreement *a, MooshEvent event, MooshActor by, const
 {
   Call c = begin_call (a, amount, now_s);
   MooshRefusal refusal = MOOSH_REFUSED_STATE;
+  unsigned sender = 1u << by;
+  if (!a->sponsored && sender & (BY (CLIENT) | BY (PAYER)))
+    sender = BY (CLIENT) | BY (PAYER);
 
   for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++)
     {
       const Edge *edge = &edges[i];
       if (edge->event != event || !(edge->from & 1u << c.view))
         continue;
-      if (!(edge->by & 1u << by))
+      if (!(edge->by & sender))
         {
           if (refusal == MOOSH_REFUSED_STATE)
             refusal = MOOSH_REFUSED_ACTOR;

@@ -48,7 +48,7 @@ typedef enum {
 
 typedef enum {
   MOOSH_ACTOR_CLIENT = 0,
-  MOOSH_ACTOR_PAYER = 1, /* when payer and client are one, either name will do */
+  MOOSH_ACTOR_PAYER = 1, /* not sponsored: client and payer are one, either name will do */
   MOOSH_ACTOR_PROVIDER = 2,
   MOOSH_ACTOR_STRANGER = 3,
   MOOSH_N_ACTORS
@@ -108,6 +108,7 @@ typedef struct {
   MooshAccount account;
   MooshState state;   /* stored: never GRACE or DRAINING */
   MooshReason reason; /* when CLOSED */
+  bool sponsored;     /* the payer is not the client */
   uint64_t taken_s;
   uint64_t provisioned_s; /* 0: not yet */
   uint64_t deadline_s;    /* of RECLAIMING */

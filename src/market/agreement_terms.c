@@ -24,7 +24,7 @@ moosh_terms_from_offer (const MooshOffer *offer, uint32_t count, MooshTerms *ret
   };
   if (count == 0 || !times (&offer->rate_x, count, 96, &t.rate_x)
       || !times (&offer->paused_rate_x, count, 96, &t.paused_rate_x)
-      || !times (&offer->retention_rate_x, count, 96, &t.retention_rate_x)
+      || !times (&offer->retention_rate_x, count, 128, &t.retention_rate_x)
       || !times (&offer->reject_fee, count, 128, &t.reject_fee))
     return MOOSH_E_RANGE;
   t.lock_fixed_x = moosh_x_mul (&t.retention_rate_x, t.retention_s);

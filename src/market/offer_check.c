@@ -53,8 +53,7 @@ check_money (const MooshOffer *o)
   if (moosh_u256_bit_length (&o->paused_rate_x) > 96
       || moosh_u256_cmp (&o->paused_rate_x, &o->rate_x) > 0)
     return MOOSH_OFFER_BAD_PAUSED_RATE;
-  if (moosh_u256_bit_length (&o->retention_rate_x) > 96
-      || moosh_u256_cmp (&o->retention_rate_x, &o->rate_x) > 0)
+  if (moosh_u256_bit_length (&o->retention_rate_x) > 96)
     return MOOSH_OFFER_BAD_RETENTION_RATE;
   if (moosh_u256_bit_length (&o->reject_fee) > 128 || !fee_fits (o))
     return MOOSH_OFFER_BAD_REJECT_FEE;
@@ -74,8 +73,6 @@ check_times (const MooshOffer *o)
       return MOOSH_OFFER_BAD_TIMES;
   if (o->accept_within_s == 0 || o->provision_within_s < o->accept_within_s)
     return MOOSH_OFFER_BAD_WINDOWS;
-  if (o->lock_period_s < o->notice_s)
-    return MOOSH_OFFER_BAD_LOCK_PERIOD;
   if (o->expiry == 0)
     return MOOSH_OFFER_BAD_EXPIRY;
   return MOOSH_OFFER_OK;
@@ -108,13 +105,12 @@ moosh_offer_fault_text (MooshOfferFault fault)
     [MOOSH_OFFER_BAD_TOKEN] = "the offer names no token to pay in",
     [MOOSH_OFFER_BAD_RATE] = "rateX exceeds 2^96 - 1",
     [MOOSH_OFFER_BAD_PAUSED_RATE] = "pausedRateX exceeds rateX",
-    [MOOSH_OFFER_BAD_RETENTION_RATE] = "retentionRateX exceeds rateX",
+    [MOOSH_OFFER_BAD_RETENTION_RATE] = "retentionRateX exceeds 2^96 - 1",
     [MOOSH_OFFER_BAD_TERM] = "minTerm is longer than maxTerm",
     [MOOSH_OFFER_BAD_TIMES] = "a duration is longer than one year",
     [MOOSH_OFFER_BAD_WINDOWS]
     = "acceptWithin must be at least 1 s and provisionWithin at least acceptWithin",
     [MOOSH_OFFER_BAD_REJECT_FEE] = "rejectFee exceeds rate times probeWindow",
-    [MOOSH_OFFER_BAD_LOCK_PERIOD] = "lockPeriod is shorter than notice",
     [MOOSH_OFFER_BAD_VOLUME] = "the offer sells no units",
     [MOOSH_OFFER_BAD_UNITS] = "a unit that is taken from a pool must hold something",
     [MOOSH_OFFER_BAD_EXPIRY] = "the offer has no expiry",

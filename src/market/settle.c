@@ -116,7 +116,8 @@ moosh_account_top_up (MooshAccount *a, uint64_t now_s, const MooshU256 *wei)
     return MOOSH_E_RANGE;
   MooshU256 add_x = moosh_x_from_wei (wei);
   next.bal_x = moosh_x_add (&next.bal_x, &add_x);
-  if (moosh_u256_bit_length (&next.bal_x) > 128 + 32)
+  MooshU256 all = moosh_x_add (&next.bal_x, &next.earned_x);
+  if (moosh_u256_bit_length (&all) > 128 + 32)
     return MOOSH_E_RANGE;
   if (now_s > next.t_s)
     next.t_s = now_s; /* seconds without money are never billed */
