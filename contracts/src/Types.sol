@@ -97,12 +97,12 @@ struct Agreement {
     uint40 startedAt; // TAKEN, ACCEPTED: when taken; later: when provisioned
     uint40 tS; // settled up to; CLOSED: when closed
     address provider; // identity, never a hot key
-    uint96 rateX; // of all units together, as billed at present; 0 before PROVISIONED
+    uint96 rateX; // of all units together, as last billed; 0 before PROVISIONED
     uint160 balX; // still the payer's
     uint32 units;
     uint40 deadline; // RECLAIMING: end of the notice
     bool sponsored; // payer != client
-    uint160 earnedX; // the provider's, not yet credited
+    uint160 earnedX; // the provider's, not yet collected; also after CLOSED
 }
 
 /// @notice An agreement's money at one moment, as the transaction of that second would find it.

@@ -35,8 +35,8 @@ interface IAgreements {
     event FreeWithdrawn(uint64 indexed id, address indexed payer, uint128 amount);
     event Reclaiming(uint64 indexed id, uint64 deadline);
     event Collected(uint64 indexed id, address indexed provider, uint128 amount);
-    /// @param toProvider token-wei credited to the provider by this call (earlier collects not included)
-    /// @param toPayer token-wei credited to the payer
+    /// @param toProvider token-wei now waiting for the provider in collect() (earlier collects not included)
+    /// @param toPayer token-wei credited to the payer in the EscrowVault
     /// @param penalty token-wei of the provider's bond given to the client (claimable in the StakeVault)
     /// @param evidence hash of the probe's report or of the log, as given by the caller; 0 = none
     event Closed(
@@ -115,8 +115,8 @@ interface IAgreements {
     /// @notice TAKEN, ACCEPTED -> PROVISIONED, by the provider before startedAt + provisionWithin. Billing starts.
     function provisioned(uint64 id, Offer calldata offer, bytes32 commitment) external;
 
-    /// @notice PROVISIONED -> ACTIVE, by the client. After the probe window it only records what time has done.
-    function acknowledge(uint64 id) external;
+    /// @notice PROVISIONED -> ACTIVE, by the client inside the probe window (after it, time has done the same).
+    function acknowledge(uint64 id, Offer calldata offer) external;
 
     /// @notice PROVISIONED -> CLOSED(Rejected), by the client inside the probe window: refund minus rejectFee.
     function reject(uint64 id, Offer calldata offer, bytes32 evidenceHash) external;
@@ -131,9 +131,8 @@ interface IAgreements {
     function topUp(uint64 id, Offer calldata offer, uint128 amount, Permit calldata permit) external;
 
     /// @notice Credit the payer with money not needed for lock period and retention, in ACTIVE, PAUSED, RECLAIMING.
-    /// @param amount token-wei; 0 = all that is free
-    /// @return released token-wei credited in the EscrowVault
-    function withdrawFree(uint64 id, Offer calldata offer, uint128 amount) external returns (uint128 released);
+    /// @param amount token-wei, at most balances().freeX / 2^32; credited in the EscrowVault that is free
+    function withdrawFree(uint64 id, Offer calldata offer, uint128 amount) external;
 
     /// @notice ACTIVE, PAUSED, GRACE -> RECLAIMING, by the provider. From here the client leaves free.
     function reclaim(uint64 id, Offer calldata offer) external;
@@ -147,8 +146,11 @@ interface IAgreements {
     /// @notice End what time has ended, by anyone: ProviderTimeout, Expired or Funds.
     function expire(uint64 id, Offer calldata offer) external;
 
-    /// @notice Credit the provider with what it earned beyond the hold-back; by anyone.
+    /// @notice Credit the provider with what it earned beyond the hold-back, also after the end; by anyone.
     function collect(uint64 id, Offer calldata offer) external returns (uint128 amount);
+
+    /// @notice collect() and the withdrawal of just that amount in one transaction; by the provider's identity.
+    function collectTo(uint64 id, Offer calldata offer, address to) external returns (uint128 amount);
 
     /// @notice The stored record; reverts with UnknownAgreement.
     function agreement(uint64 id) external view returns (Agreement memory);
@@ -162,10 +164,10 @@ interface IAgreements {
     /// @notice The money at `time`, if no transaction happens before.
     function balances(uint64 id, Offer calldata offer, uint64 time) external view returns (Balances memory);
 
-    /// @notice Smallest deposit of take(): lock period plus retention, in token-wei rounded up.
+    /// @notice Smallest deposit of take(): lock period plus retention, at least the reject fee; token-wei rounded up.
     function minDeposit(Offer calldata offer, uint32 units) external pure returns (uint128);
 
-    /// @notice Deposit of fill(): the longer of lock period and minTerm, plus retention, in token-wei rounded up.
+    /// @notice Deposit of fill(): the longer of lock period and minTerm, plus retention, at least the reject fee; rounded up.
     function fillDeposit(Offer calldata bid, uint32 units) external pure returns (uint128);
 
     /// @notice The provider's bond for an agreement: rate * (notice + holdback), at least the floor.

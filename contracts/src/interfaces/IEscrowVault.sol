@@ -11,15 +11,15 @@ interface IEscrowVault {
     error NothingToWithdraw();
     error NotEnoughCredit(uint256 credit, uint256 asked);
     error TooManyTokens(uint256 given);
-    /// @notice The token moved more than it was told to.
-    error TokenTookMore();
 
     /// @notice Agreements only: pull `amount` from `from`. Returns what arrived (measured).
     function deposit(address token, address from, uint128 amount, Permit calldata permit)
         external
         returns (uint128 received);
-    /// @notice Agreements only: credit up to two accounts; amounts of 0 are skipped.
-    function credit(address token, address a, uint128 amountA, address b, uint128 amountB) external;
+    /// @notice Agreements only: credit an account.
+    function credit(address token, address account, uint128 amount) external;
+    /// @notice Agreements only: pay out at once what would be credited.
+    function pay(address token, address account, address to, uint128 amount) external;
 
     /// @notice Take out credit of the caller, from all its agreements at once.
     /// @param amount token-wei; 0 = all

@@ -7,11 +7,9 @@ import {Permit} from "../Types.sol";
 interface IStakeVault {
     event Staked(address indexed provider, address indexed token, address from, uint128 amount);
     event Unbonding(address indexed provider, address indexed token, uint128 amount, uint64 readyAt);
-    event Withdrawn(address indexed provider, address indexed token, address to, uint128 amount);
-    event Reserved(address indexed provider, address indexed token, uint128 amount);
-    event Released(address indexed provider, address indexed token, uint128 amount);
+    event Withdrawn(address indexed provider, address indexed token, address to, uint256 amount);
     event Slashed(address indexed provider, address indexed token, address indexed to, uint128 amount);
-    event Claimed(address indexed account, address indexed token, address to, uint128 amount);
+    event Claimed(address indexed account, address indexed token, address to, uint256 amount);
 
     error NotAgreements(address caller);
     /// @notice The provider's free stake does not cover the bond.
@@ -20,8 +18,6 @@ interface IStakeVault {
     error StillBonded(uint64 readyAt);
     error NothingToWithdraw();
     error ZeroAmount();
-    /// @notice The token moved more than it was told to.
-    error TokenTookMore();
 
     /// @notice Add to a provider's stake; the caller pays. What arrives is measured.
     function stake(address provider, address token, uint128 amount, Permit calldata permit) external;
@@ -30,7 +26,7 @@ interface IStakeVault {
     /// @notice Take out what has been unbonding long enough.
     function withdraw(address token, address to) external returns (uint128 amount);
     /// @notice Take out penalties received.
-    function claim(address token, address to) external returns (uint128 amount);
+    function claim(address token, address to) external returns (uint256 amount);
 
     /// @notice Agreements only: set a bond aside.
     function reserve(address provider, address token, uint128 amount) external;
