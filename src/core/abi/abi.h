@@ -65,3 +65,32 @@ int moosh_abi_is_dynamic (const char *type);
  * MOOSH_E_RANGE when there is no such member or element. */
 int moosh_abi_find (const char *types, const char *names, const MooshAbiValue *values, size_t count,
                     const char *path);
+
+typedef enum {
+  MOOSH_ABI_UINT,
+  MOOSH_ABI_INT,
+  MOOSH_ABI_BOOL,
+  MOOSH_ABI_ADDRESS,
+  MOOSH_ABI_FIXED, /* bytesN */
+  MOOSH_ABI_BYTES,
+  MOOSH_ABI_STRING,
+  MOOSH_ABI_COUNT, /* of a T[] */
+} MooshAbiKind;
+
+/** A leaf as moosh_abi_walk comes by it. */
+typedef struct {
+  MooshAbiKind kind;
+  unsigned bits;    /* of uintN and intN; the N of bytesN */
+  const char *name; /* not terminated; an item of an array has the array's name */
+  size_t name_len;
+} MooshAbiLeaf;
+
+/** Called for each leaf in order with its value, to fill in or to look at. A COUNT that it fills in
+ * decides how many items come next. Anything but MOOSH_OK ends the walk. */
+typedef int (*MooshAbiVisitor) (const MooshAbiLeaf *leaf, MooshAbiValue *value, void *user);
+
+/** Visit the leaves of `types` (names as in moosh_abi_find, or NULL) over at most `size` values.
+ * `ret_count` (may be NULL): how many there were. MOOSH_E_SPACE when there are more, errors of the
+ * type string, or the visitor's. */
+int moosh_abi_walk (const char *types, const char *names, MooshAbiValue *values, size_t size,
+                    MooshAbiVisitor visit, void *user, size_t *ret_count);

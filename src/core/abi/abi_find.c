@@ -44,22 +44,6 @@ skip_values (const Search *s, const AbiNode *node, size_t at)
   return at;
 }
 
-/* Behind the members that belong to the name which ended at `names`. */
-static const char *
-skip_nested (const char *names)
-{
-  int depth = 0;
-
-  if (*names != '(')
-    return names;
-  do
-    {
-      depth += (*names == '(') - (*names == ')');
-      names++;
-  } while (depth > 0 && *names != '\0');
-  return names;
-}
-
 /* The member of the tuple `*node` called by the first part of `path`; `*names` stands behind the
  * opening parenthesis and ends behind the member's name. */
 static int
@@ -78,7 +62,7 @@ enter_member (const Search *s, const AbiNode **node, const char **names, size_t 
           *node = member;
           return MOOSH_OK;
         }
-      *names = skip_nested (*names + name);
+      *names = abi_names_skip (*names + name);
       if (**names == ',')
         ++*names;
       *at = skip_values (s, member, *at);

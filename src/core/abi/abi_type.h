@@ -35,3 +35,6 @@ typedef struct {
 /** Parse all of `text`. MOOSH_E_MALFORMED, MOOSH_E_LIMIT. An empty tuple is allowed at the root
  * alone; T[0] never. */
 int abi_type_parse (AbiType *type, const char *text);
+
+/** In a string of names: behind the parentheses that open at `names`, or `names` when none does. */
+const char *abi_names_skip (const char *names);
