@@ -46,8 +46,8 @@ typedef gboolean (*MooshPeerEcdh) (const guint8 public_key[33], guint8 ret_secre
 typedef GBytes *(*MooshPeerHandler) (const MooshPeerId *peer, const char *method, GBytes *body,
                                      gpointer user_data, GError **error);
 
-/** A session came up (hello passed) or went down. Runs on the session's thread; must not block
- * long. */
+/** A session came up (hello passed) or went down. Runs on the session's thread, which also reads
+ * the session: must not block long and must not call peers. */
 typedef void (*MooshPeerNotify) (const MooshPeerId *peer, gboolean up, gpointer user_data);
 
 /** Further checks of a peer's certificate (revoked by a newer one?); signature, key and time were
@@ -57,18 +57,19 @@ typedef gboolean (*MooshPeerAdmit) (const MooshCertificate *certificate, GBytes 
 
 /** Zero means the default in brackets. */
 typedef struct {
-  guint sessions;             /* established, both directions [256] */
-  guint sessions_per_peer;    /* established with one node key [4] */
+  guint sessions;             /* established, in either direction [256] */
+  guint sessions_per_source;  /* established, inbound, of one IPv4 address or IPv6 /64 [64] */
+  guint sessions_per_peer;    /* with one node key; the oldest makes room [2] */
   guint half_open;            /* inbound, hello not yet passed [64] */
   guint half_open_per_source; /* of one IPv4 address or IPv6 /64 [8] */
-  guint handshake_ms;         /* from connect or accept to the peer's hello [5000] */
+  guint handshake_ms;         /* from connected or accepted to the peer's hello [5000] */
   guint connect_ms;           /* TCP connect [10000] */
   guint idle_ms;              /* nothing asked, nothing running [300000] */
   guint message_ms;           /* from a message's first byte to its last, in or out [30000] */
-  guint requests_running;     /* handlers at work for one session [8] */
+  guint requests_running;     /* handlers at work for one session [4] */
   guint request_burst;        /* requests at once before the rate counts [100] */
   guint request_per_minute;   /* sustained rate for one session [1200] */
-  guint handler_threads;      /* for all sessions [16] */
+  guint handler_threads;      /* for all sessions [32] */
 } MooshPeerLimits;
 
 typedef struct {
@@ -115,9 +116,9 @@ void moosh_peer_node_remove_address (MooshPeerNode *node, const guint8 node_key[
 
 /** Connect now, unless there is a session with that node key already, and remember the address.
  * Blocks at most connect_ms + handshake_ms (and a name lookup). `ret_peer` may be NULL.
- * MOOSH_ERROR_UNAVAILABLE: nobody there; MOOSH_ERROR_TIMEOUT; MOOSH_ERROR_PROTOCOL: it is not that
- * key, or not our protocol; MOOSH_ERROR_EXPIRED: its certificate; or the error by which the peer
- * refused us. */
+ * MOOSH_ERROR_UNAVAILABLE: nobody there; MOOSH_ERROR_TIMEOUT; MOOSH_ERROR_REFUSED: it hung up in
+ * the handshake, so it holds another key or is full; MOOSH_ERROR_PROTOCOL: it broke the protocol;
+ * MOOSH_ERROR_EXPIRED: its certificate; or the error by which the peer refused us. */
 gboolean moosh_peer_connect (MooshPeerNode *node, const MooshPeerAddress *address,
                              MooshPeerId *ret_peer, GError **error);
 
