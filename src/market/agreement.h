@@ -100,6 +100,8 @@ int moosh_terms_from_offer (const MooshOffer *offer, uint32_t count, MooshTerms 
 
 /** The least deposit in wei: lock period and retention, rounded up, and at least the reject fee. */
 MooshU256 moosh_terms_min_deposit (const MooshTerms *terms);
+/** The deposit that filling a bid moves: as above with the longer of lock period and minimum term. */
+MooshU256 moosh_terms_fill_deposit (const MooshTerms *terms);
 /** max(⌊rate·(notice + holdback)/2^32⌋, floor) in wei. */
 MooshU256 moosh_terms_bond (const MooshTerms *terms, const MooshU256 *floor_wei);
 

@@ -42,6 +42,15 @@ moosh_terms_min_deposit (const MooshTerms *terms)
 }
 
 MooshU256
+moosh_terms_fill_deposit (const MooshTerms *terms)
+{
+  MooshTerms longer = *terms;
+  if (terms->min_term_s > terms->lock_period_s)
+    longer.lock_period_s = terms->min_term_s;
+  return moosh_terms_min_deposit (&longer);
+}
+
+MooshU256
 moosh_terms_bond (const MooshTerms *terms, const MooshU256 *floor_wei)
 {
   MooshU256 x = moosh_x_mul (&terms->rate_x, (uint64_t)terms->notice_s + terms->holdback_s);

@@ -268,8 +268,13 @@ moosh_step_random (MooshRandom *random, const MooshWorld *w)
       step.count = 1 + (uint32_t)moosh_random_below (random, w->offer.volume);
       if (chance (random, 8))
         step.count = chance (random, 50) ? 0 : w->offer.volume + 1;
+      MooshTerms terms;
       if (!w->via_bid)
         step.amount = random_deposit (random, w, step.count);
+      else if (moosh_terms_from_offer (&w->offer, step.count, &terms) >= 0)
+        step.amount = moosh_terms_fill_deposit (&terms);
+      if (moosh_u256_bit_length (&step.amount) > 128)
+        step.amount = max_wei (); /* refused as well, and fits the record */
       return step;
     }
   MooshState state = moosh_agreement_state_at (&w->a, now);

@@ -32,17 +32,6 @@ add (MooshU256 *to, const MooshU256 *wei)
   *to = moosh_x_add (to, wei);
 }
 
-/* Deposit of a filled bid: the longer of lock period and minimum term, plus retention, rounded up.
- */
-static MooshU256
-bid_deposit (const MooshTerms *terms)
-{
-  MooshTerms longer = *terms;
-  if (terms->min_term_s > terms->lock_period_s)
-    longer.lock_period_s = terms->min_term_s;
-  return moosh_terms_min_deposit (&longer);
-}
-
 static MooshRefusal
 take (MooshWorld *w, const MooshStep *step)
 {
@@ -54,7 +43,7 @@ take (MooshWorld *w, const MooshStep *step)
   if (moosh_terms_from_offer (&w->offer, step->count, &terms) < 0)
     return MOOSH_REFUSED_AMOUNT;
   if (w->via_bid)
-    deposit = bid_deposit (&terms);
+    deposit = moosh_terms_fill_deposit (&terms); /* not the caller's to choose */
   MooshU256 bond = moosh_terms_bond (&terms, &w->bond_floor);
   MooshRefusal refusal = moosh_agreement_take (&terms, &deposit, &bond, w->now_s, &a);
   if (refusal != MOOSH_REFUSED_NOT)
