@@ -1,0 +1,307 @@
+/* agreement.quote and agreement.take: from an offer to a deployment. */
+#include "api.h"
+#include "machine/request.h"
+#include <string.h>
+
+enum { DEFAULT_DURATION_S = 3600, RESOLVE_MS = 30000 };
+
+/* The price, the deposit, and how far it reaches. */
+typedef struct {
+  MooshTerms terms;
+  MooshU256 deposit, minimum, lock;
+  guint64 lasts_s; /* of running until the money for it is gone; MOOSH_NEVER: costs nothing */
+} Quote;
+
+/* A deposit that lasts `duration_s`: the rate for that long, and what stays locked meanwhile. */
+static gboolean
+quote_make (const MooshOffer *offer, guint units, gint64 duration_s, const MooshU256 *deposit,
+            Quote *ret, GError **error)
+{
+  MooshU256 lock_x, part_x, room_x;
+
+  if (units == 0 || moosh_terms_from_offer (offer, units, &ret->terms) != MOOSH_OK)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "%u units of this offer cannot be taken",
+                   units);
+      return FALSE;
+    }
+  ret->minimum = moosh_terms_min_deposit (&ret->terms);
+  part_x = moosh_x_mul (&ret->terms.rate_x, ret->terms.lock_period_s);
+  lock_x = moosh_x_add (&part_x, &ret->terms.lock_fixed_x);
+  ret->lock = moosh_x_to_wei_up (&lock_x);
+  if (deposit != NULL)
+    ret->deposit = *deposit;
+  else
+    {
+      guint64 run_s = (guint64)MAX (duration_s, (gint64)ret->terms.min_term_s);
+      /* the lock period is part of the time that is paid for */
+      part_x = moosh_x_mul (&ret->terms.rate_x, MAX (run_s, ret->terms.lock_period_s));
+      part_x = moosh_x_add (&part_x, &ret->terms.lock_fixed_x);
+      ret->deposit = moosh_x_to_wei_up (&part_x);
+      if (moosh_u256_cmp (&ret->deposit, &ret->minimum) < 0)
+        ret->deposit = ret->minimum;
+    }
+  if (moosh_u256_cmp (&ret->deposit, &ret->minimum) < 0)
+    {
+      g_autofree char *minimum = wei_text (&ret->minimum);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FUNDS,
+                   "the deposit is too small: lock period and retention alone need %s wei",
+                   minimum);
+      return FALSE;
+    }
+  room_x = moosh_x_from_wei (&ret->deposit);
+  room_x = moosh_x_sub_floor (&room_x, &ret->terms.lock_fixed_x);
+  ret->lasts_s = MOOSH_NEVER;
+  if (!moosh_u256_is_zero (&ret->terms.rate_x)
+      && moosh_u256_divmod (&room_x, &ret->terms.rate_x, &part_x, NULL) == MOOSH_OK
+      && moosh_u256_fits_u64 (&part_x))
+    ret->lasts_s = part_x.limb[0];
+  return TRUE;
+}
+
+static gboolean
+find_offer (Node *node, JsonObject *params, MooshSignedOffer *ret, GError **error)
+{
+  const char *id = moosh_json_string_or (params, "offer", NULL);
+  return id != NULL ? offers_find (node, id, ret, error) : offers_match (node, params, ret, error);
+}
+
+static gboolean
+quote_from (Node *node, JsonObject *params, MooshSignedOffer *ret_offer, guint *ret_units,
+            Quote *ret, GError **error)
+{
+  const char *deposit_text = moosh_json_string_or (params, "deposit_wei", NULL);
+  gint64 units = moosh_json_int_or (params, "units", 1);
+  gint64 duration_s = moosh_json_int_or (params, "duration_s", DEFAULT_DURATION_S);
+  MooshU256 deposit;
+
+  if (!find_offer (node, params, ret_offer, error))
+    return FALSE;
+  if (deposit_text != NULL && !wei_parse (deposit_text, "deposit_wei", &deposit, error))
+    return FALSE;
+  if (units < 1 || units > G_MAXUINT32 || duration_s < 1 || duration_s > 100LL * 365 * 86400)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "units or duration are out of range");
+      return FALSE;
+    }
+  *ret_units = (guint)units;
+  return quote_make (&ret_offer->offer, (guint)units, duration_s, deposit_text ? &deposit : NULL,
+                     ret, error);
+}
+
+JsonObject *
+mooshd_agreement_quote (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
+                        GError **error)
+{
+  Node *node = user_data;
+  MooshSignedOffer offer;
+  guint units, decimals;
+  Quote quote;
+  MooshU256 balance;
+  guint8 hash[32];
+  g_autofree char *id = NULL, *provider = NULL, *provider_name = NULL, *price = NULL,
+                  *symbol = NULL, *rate = NULL;
+  g_autofree char *why_not = NULL;
+  JsonObject *reply;
+
+  (void)peer;
+  if (!quote_from (node, params, &offer, &units, &quote, error)
+      || !token_balance (node, &balance, error))
+    return NULL;
+  symbol = node_token (node, &decimals);
+  moosh_offer_hash (&offer.offer, hash);
+  id = moosh_hex (hash, 32);
+  provider = address_text (offer.offer.maker);
+  provider_name = identity_name (node, offer.offer.maker);
+  price = price_per_hour (&quote.terms.rate_x, decimals);
+  rate = wei_text (&offer.offer.rate_x);
+  why_not = offers_why_not (node, &offer, units);
+  reply = moosh_json_build (
+      "offer", 's', id, "provider", 's', provider, "provider_name", 's', provider_name,
+      "price_per_hour", 's', price, "rate_x", 's', rate, "units", 'i', (gint64)units, "resources",
+      'o', units_to_json (&offer.offer.units), "min_term_s", 'i', (gint64)quote.terms.min_term_s,
+      "notice_s", 'i', (gint64)quote.terms.notice_s, "retention_s", 'i',
+      (gint64)quote.terms.retention_s, "enough", 'b',
+      (gboolean)(moosh_u256_cmp (&balance, &quote.deposit) >= 0), "why_not", 's', why_not, "token",
+      'o', token_json (node), NULL);
+  set_wei (reply, "deposit_wei", &quote.deposit);
+  set_wei (reply, "minimum_deposit_wei", &quote.minimum);
+  set_wei (reply, "lock_wei", &quote.lock);
+  set_wei (reply, "reject_fee_wei", &quote.terms.reject_fee);
+  set_wei (reply, "balance_wei", &balance);
+  if (quote.lasts_s != MOOSH_NEVER && quote.lasts_s < G_MAXINT32)
+    {
+      json_object_set_int_member (reply, "lasts_s", (gint64)quote.lasts_s);
+      json_object_set_int_member (reply, "runs_out_at_s",
+                                  chain_now_s (node) + (gint64)quote.lasts_s);
+    }
+  return reply;
+}
+
+/* ---- take ---- */
+
+static gboolean
+add_keys (Node *node, JsonObject *params, MooshRequest *request, GError **error)
+{
+  g_autofree char *own = NULL, *path = ssh_own_key (node, &own, error);
+  JsonArray *keys = json_object_has_member (params, "ssh_keys")
+                        ? moosh_json_array (params, "ssh_keys", NULL)
+                        : NULL;
+
+  if (path == NULL || !moosh_request_add_key (request, own, error))
+    return FALSE;
+  for (guint i = 0; keys != NULL && i < json_array_get_length (keys); i++)
+    {
+      JsonNode *key = json_array_get_element (keys, i);
+
+      if (!JSON_NODE_HOLDS_VALUE (key) || json_node_get_value_type (key) != G_TYPE_STRING)
+        {
+          g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
+                       "\"ssh_keys\" is a list of public key lines");
+          return FALSE;
+        }
+      if (strcmp (json_node_get_string (key), own) != 0
+          && !moosh_request_add_key (request, json_node_get_string (key), error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+make_request (Node *node, JsonObject *params, Deployment *d, GError **error)
+{
+  g_autoptr (MooshBlueprintRef) ref
+      = moosh_blueprint_ref_parse (moosh_json_string (params, "blueprint", NULL), error);
+  g_autoptr (MooshRequest) request = moosh_request_new ();
+
+  if (ref == NULL || (ref->rev == NULL && !moosh_blueprint_ref_resolve (ref, RESOLVE_MS, error)))
+    return FALSE;
+  request->url = g_strdup (ref->url);
+  request->attribute = g_strdup (ref->attribute);
+  if (moosh_hex_decode (ref->rev, request->commit, MOOSH_COMMIT_LEN) != MOOSH_OK)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "blueprint: \"%s\" is not a commit",
+                   ref->rev);
+      return FALSE;
+    }
+  request->internet = moosh_json_bool_or (params, "internet", TRUE);
+  if (!add_keys (node, params, request, error))
+    return FALSE;
+  d->request = moosh_request_encode (request, error);
+  if (d->request == NULL)
+    return FALSE;
+  moosh_request_hash (d->request, d->request_hash);
+  d->blueprint = moosh_blueprint_ref_print (ref);
+  return TRUE;
+}
+
+/* Names that are easy to say: "vm-1", "vm-2", … */
+static char *
+free_name (Node *node)
+{
+  for (guint n = 1;; n++)
+    {
+      g_autofree char *name = g_strdup_printf ("vm-%u", n);
+      if (moosh_store_int (node->store, 0, "SELECT count(*) FROM deployments WHERE name = ?", "s",
+                           name)
+          == 0)
+        return g_steal_pointer (&name);
+    }
+}
+
+static gboolean
+name_is_good (const char *name)
+{
+  gsize len = strlen (name);
+  return len >= 1 && len <= 40 && g_ascii_isalpha (name[0])
+         && strspn (name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+                == len;
+}
+
+static gboolean
+check_price (Node *node, JsonObject *params, const MooshSignedOffer *offer, guint units,
+             const MooshU256 *deposit, GError **error)
+{
+  const char *shown_text = moosh_json_string_or (params, "rate_x", NULL);
+  g_autofree char *why_not = NULL;
+  MooshU256 shown, balance;
+
+  if (shown_text != NULL)
+    {
+      if (!wei_parse (shown_text, "rate_x", &shown, error))
+        return FALSE;
+      if (moosh_u256_cmp (&shown, &offer->offer.rate_x) != 0)
+        {
+          g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT,
+                       "the price has changed since it was shown: look again");
+          return FALSE;
+        }
+    }
+  why_not = offers_why_not (node, offer, units);
+  if (why_not != NULL)
+    {
+      gboolean expired = offer->offer.expiry <= (guint64)chain_now_s (node);
+      g_set_error (error, MOOSH_ERROR,
+                   expired ? (int)MOOSH_ERROR_EXPIRED : (int)MOOSH_ERROR_CONFLICT,
+                   "this offer cannot be taken: %s", why_not);
+      return FALSE;
+    }
+  if (!token_balance (node, &balance, error))
+    return FALSE;
+  if (moosh_u256_cmp (&balance, deposit) < 0)
+    {
+      g_autofree char *has = wei_text (&balance), *needs = wei_text (deposit);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FUNDS,
+                   "the wallet holds %s wei of the token, the deposit is %s", has, needs);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static Deployment *
+prepare (Node *node, JsonObject *params, GError **error)
+{
+  g_autoptr (Deployment) d = g_new0 (Deployment, 1);
+  const char *name = moosh_json_string_or (params, "name", NULL);
+  Quote quote;
+  guint units;
+
+  if (name != NULL && !name_is_good (name))
+    {
+      g_set_error (
+          error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
+          "a deployment's name is a letter and then letters, digits, - and _, at most 40 in all");
+      return NULL;
+    }
+  if (!quote_from (node, params, &d->offer, &units, &quote, error)
+      || !check_price (node, params, &d->offer, units, &quote.deposit, error)
+      || !make_request (node, params, d, error))
+    return NULL;
+  d->name = name != NULL ? g_strdup (name) : free_name (node);
+  d->units = units;
+  d->deposit = quote.deposit;
+  d->created_s = now_s ();
+  return g_steal_pointer (&d);
+}
+
+JsonObject *
+mooshd_agreement_take (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
+                       GError **error)
+{
+  Node *node = user_data;
+  g_autoptr (Deployment) d = prepare (node, params, error);
+  g_autoptr (GError) local = NULL;
+
+  (void)peer;
+  if (d == NULL || !deployment_insert (node, d, error))
+    return NULL;
+  if (!deployment_take (node, d, moosh_json_bool_or (params, "wait", TRUE), &local)
+      && local->code != MOOSH_ERROR_TIMEOUT)
+    {
+      g_propagate_prefixed_error (error, g_steal_pointer (&local), "take: ");
+      return NULL;
+    }
+  worker_wake (node->worker);
+  return moosh_json_build ("deployment", 's', d->name, "agreement", 'i', (gint64)d->agreement,
+                           "state", 's', d->agreement != 0 ? "taken" : "taking", NULL);
+}

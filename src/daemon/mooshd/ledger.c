@@ -1,0 +1,382 @@
+/* The ledger mirrors what the chain says about agreements we are a party of. Events tell *that*
+ * something happened and carry what is nowhere else (terms, commitment, the money of a close);
+ * amounts and state are then read from the contract by quorum. A reorganisation takes the event
+ * back, and the record is read again: nothing is undone by hand. */
+#include "chain/bindings.h"
+#include "chain/contract.h"
+#include "node.h"
+#include <string.h>
+
+const char ledger_schema[]
+    = "CREATE TABLE agreements ("
+      "  id INTEGER PRIMARY KEY, terms BLOB NOT NULL, client BLOB NOT NULL, provider BLOB NOT NULL,"
+      "  payer BLOB NOT NULL, units INTEGER NOT NULL, request_hash BLOB NOT NULL, deposit TEXT NOT "
+      "NULL,"
+      "  bond TEXT NOT NULL, taken_s INTEGER NOT NULL, stale INTEGER NOT NULL DEFAULT 1,"
+      "  state INTEGER NOT NULL DEFAULT 1, reason INTEGER NOT NULL DEFAULT 0,"
+      "  started_s INTEGER NOT NULL DEFAULT 0, t_s INTEGER NOT NULL DEFAULT 0,"
+      "  rate_x TEXT NOT NULL DEFAULT '0', bal_x TEXT NOT NULL DEFAULT '0',"
+      "  earned_x TEXT NOT NULL DEFAULT '0', deadline_s INTEGER NOT NULL DEFAULT 0);"
+      "CREATE INDEX agreements_by_request ON agreements (request_hash);"
+      "CREATE TABLE agreement_events ("
+      "  agreement INTEGER NOT NULL, block INTEGER NOT NULL, log_index INTEGER NOT NULL,"
+      "  name TEXT NOT NULL, time_s INTEGER NOT NULL, tx BLOB NOT NULL, commitment BLOB,"
+      "  to_provider TEXT, to_payer TEXT, penalty TEXT, evidence BLOB,"
+      "  PRIMARY KEY (block, log_index));"
+      "CREATE INDEX agreement_events_by_agreement ON agreement_events (agreement, name);";
+
+static gboolean
+is_ours (Node *node, MooshDecoded *taken)
+{
+  return memcmp (moosh_decoded_address (taken, "client"), node->identity, 20) == 0
+         || memcmp (moosh_decoded_address (taken, "provider"), node->identity, 20) == 0
+         || memcmp (moosh_decoded_address (taken, "payer"), node->identity, 20) == 0;
+}
+
+/* The Offer inside Taken's data: the members are static, so it stands there as its words, after six
+ * leaves. */
+static GBytes *
+terms_of (const MooshLog *log)
+{
+  gsize len, head = 6 * 32;
+
+  g_bytes_get_data (log->data, &len);
+  if (len < head + MOOSH_OFFER_ABI_SIZE)
+    return NULL;
+  return g_bytes_new_from_bytes (log->data, head, MOOSH_OFFER_ABI_SIZE);
+}
+
+static gboolean
+on_taken (Node *node, const MooshLog *log, gint64 time_s, gboolean removed, GError **error)
+{
+  g_autoptr (MooshDecoded) taken = moosh_event_decode (MOOSH_EV_AGREEMENTS_TAKEN, log, NULL);
+  g_autoptr (GBytes) terms = terms_of (log);
+  g_autoptr (GBytes) client = NULL, provider = NULL, payer = NULL, hash = NULL;
+  g_autofree char *deposit = NULL, *bond = NULL;
+  MooshU256 amount;
+  gint64 id;
+
+  if (taken == NULL || terms == NULL || !is_ours (node, taken))
+    return TRUE;
+  id = (gint64)moosh_decoded_u64 (taken, "id");
+  if (removed)
+    return moosh_store_run (node->store, error, "DELETE FROM agreements WHERE id = ?", "i", id);
+  client = g_bytes_new (moosh_decoded_address (taken, "client"), 20);
+  provider = g_bytes_new (moosh_decoded_address (taken, "provider"), 20);
+  payer = g_bytes_new (moosh_decoded_address (taken, "payer"), 20);
+  hash = g_bytes_new (moosh_decoded_fixed (taken, "requestHash"), 32);
+  amount = moosh_decoded_u256 (taken, "deposit");
+  deposit = wei_text (&amount);
+  amount = moosh_decoded_u256 (taken, "bond");
+  bond = wei_text (&amount);
+  return moosh_store_run (
+      node->store, error,
+      "INSERT OR REPLACE INTO agreements (id, terms, client, provider, payer, units, request_hash,"
+      " deposit, bond, taken_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "ibbbbibssi", id, terms, client, provider, payer, (gint64)moosh_decoded_u64 (taken, "units"),
+      hash, deposit, bond, time_s);
+}
+
+static gboolean
+record_event (Node *node, const MooshAbiEvent *event, MooshDecoded *fields, gint64 id,
+              const MooshLog *log, gint64 time_s, GError **error)
+{
+  g_autoptr (GBytes) tx = g_bytes_new (log->tx_hash, 32);
+  g_autoptr (GBytes) commitment = NULL;
+  g_autoptr (GBytes) evidence = NULL;
+  g_autofree char *to_provider = NULL, *to_payer = NULL, *penalty = NULL;
+
+  if (event == MOOSH_EV_AGREEMENTS_PROVISIONED)
+    commitment = g_bytes_new (moosh_decoded_fixed (fields, "commitment"), 32);
+  if (event == MOOSH_EV_AGREEMENTS_CLOSED)
+    {
+      MooshU256 v = moosh_decoded_u256 (fields, "toProvider");
+      to_provider = wei_text (&v);
+      v = moosh_decoded_u256 (fields, "toPayer");
+      to_payer = wei_text (&v);
+      v = moosh_decoded_u256 (fields, "penalty");
+      penalty = wei_text (&v);
+      evidence = g_bytes_new (moosh_decoded_fixed (fields, "evidence"), 32);
+    }
+  return moosh_store_run (
+      node->store, error,
+      "INSERT OR REPLACE INTO agreement_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "iiisibbsssb", id, (gint64)log->block, (gint64)log->index, event->name, time_s, tx,
+      commitment, to_provider, to_payer, penalty, evidence);
+}
+
+/* Something was sold, cancelled or changed in size: what is left of offers we know has to be read
+ * again. */
+static gboolean
+on_book (Node *node, const MooshLog *log, GError **error)
+{
+  const MooshAbiEvent *event = moosh_event_find ("OfferBook", log);
+  g_autoptr (MooshDecoded) fields = event != NULL ? moosh_event_decode (event, log, NULL) : NULL;
+
+  if (fields == NULL)
+    return TRUE;
+  if (event == MOOSH_EV_OFFER_BOOK_CANCELLED)
+    return offers_touched (node, moosh_decoded_fixed (fields, "offerHash"), error);
+  if (event == MOOSH_EV_OFFER_BOOK_NONCE_BUMPED)
+    return offers_touched_by (node, moosh_decoded_address (fields, "maker"), error);
+  if (event == MOOSH_EV_OFFER_BOOK_POOL_SET)
+    return offers_touched_by (node, moosh_decoded_address (fields, "provider"), error);
+  return TRUE;
+}
+
+gboolean
+ledger_on_log (const MooshLog *log, gint64 time_s, gboolean removed, gpointer user_data,
+               GError **error)
+{
+  Node *node = user_data;
+  const MooshAbiEvent *event;
+  g_autoptr (MooshDecoded) fields = NULL;
+  gint64 id;
+
+  if (memcmp (log->address, node->contracts.offer_book, 20) == 0)
+    return on_book (node, log, error);
+  if (memcmp (log->address, node->contracts.agreements, 20) != 0)
+    return TRUE;
+  event = moosh_event_find ("Agreements", log);
+  if (event == NULL)
+    return TRUE;
+  fields = moosh_event_decode (event, log, NULL);
+  if (fields == NULL)
+    return TRUE;
+  if (event == MOOSH_EV_AGREEMENTS_TAKEN
+      && !offers_touched_by (node, moosh_decoded_address (fields, "provider"), error))
+    return FALSE;
+  if (event == MOOSH_EV_AGREEMENTS_TAKEN && !on_taken (node, log, time_s, removed, error))
+    return FALSE;
+  id = (gint64)moosh_decoded_u64 (fields, "id");
+  if (removed
+      && !moosh_store_run (node->store, error,
+                           "DELETE FROM agreement_events WHERE block = ? AND log_index = ?", "ii",
+                           (gint64)log->block, (gint64)log->index))
+    return FALSE;
+  if (moosh_store_int (node->store, 0, "SELECT count(*) FROM agreements WHERE id = ?", "i", id)
+      == 0)
+    return TRUE;
+  if (!removed && !record_event (node, event, fields, id, log, time_s, error))
+    return FALSE;
+  if (!moosh_store_run (node->store, error, "UPDATE agreements SET stale = 1 WHERE id = ?", "i",
+                        id))
+    return FALSE;
+  if (node->worker != NULL)
+    worker_wake (node->worker);
+  return TRUE;
+}
+
+GArray *
+ledger_stale (Node *node)
+{
+  GArray *ids = g_array_new (FALSE, FALSE, sizeof (guint64));
+  g_autoptr (MooshQuery) query = moosh_store_query (
+      node->store, NULL, "SELECT id FROM agreements WHERE stale ORDER BY id LIMIT 1000", "");
+
+  while (query != NULL && moosh_query_next (query, NULL))
+    {
+      guint64 id = (guint64)moosh_query_int (query, 0);
+      g_array_append_val (ids, id);
+    }
+  return ids;
+}
+
+static char *
+u256_member (MooshDecoded *record, const char *path)
+{
+  MooshU256 v = moosh_decoded_u256 (record, path);
+  return wei_text (&v);
+}
+
+gboolean
+ledger_refresh (Node *node, guint64 id, GError **error)
+{
+  g_autoptr (MooshDecoded) record = NULL;
+  g_autofree char *rate_x = NULL, *bal_x = NULL, *earned_x = NULL;
+
+  /* An event that comes while we read marks the record again, after this has marked it clean. */
+  if (!moosh_store_run (node->store, error, "UPDATE agreements SET stale = 0 WHERE id = ?", "i",
+                        (gint64)id))
+    return FALSE;
+  record = moosh_contract_read (node->chain, node->contracts.agreements,
+                                MOOSH_FN_AGREEMENTS_AGREEMENT, error, id);
+  if (record == NULL)
+    {
+      moosh_store_run (node->store, NULL, "UPDATE agreements SET stale = 1 WHERE id = ?", "i",
+                       (gint64)id);
+      g_prefix_error (error, "agreement %" G_GUINT64_FORMAT ": ", id);
+      return FALSE;
+    }
+  rate_x = u256_member (record, "0.rateX");
+  bal_x = u256_member (record, "0.balX");
+  earned_x = u256_member (record, "0.earnedX");
+  return moosh_store_run (
+      node->store, error,
+      "UPDATE agreements SET state = ?, reason = ?, started_s = ?, t_s = ?, rate_x = ?, bal_x = ?,"
+      " earned_x = ?, deadline_s = ? WHERE id = ?",
+      "iiiisssii", (gint64)moosh_decoded_u64 (record, "0.state"),
+      (gint64)moosh_decoded_u64 (record, "0.reason"),
+      (gint64)moosh_decoded_u64 (record, "0.startedAt"), (gint64)moosh_decoded_u64 (record, "0.tS"),
+      rate_x, bal_x, earned_x, (gint64)moosh_decoded_u64 (record, "0.deadline"), (gint64)id);
+}
+
+static void
+copy_blob (MooshQuery *query, int column, guint8 *ret, gsize len)
+{
+  g_autoptr (GBytes) blob = moosh_query_blob (query, column);
+
+  memset (ret, 0, len);
+  if (blob != NULL && g_bytes_get_size (blob) == len)
+    memcpy (ret, g_bytes_get_data (blob, NULL), len);
+}
+
+static MooshU256
+text_amount (MooshQuery *query, int column)
+{
+  MooshU256 v = moosh_u256 (0);
+  const char *text = moosh_query_text (query, column);
+
+  if (text != NULL && moosh_u256_from_decimal (text, &v) != MOOSH_OK)
+    g_critical ("the ledger holds an amount that is none: %s", text);
+  return v;
+}
+
+/* What is only in events: the commitment, and the money of the close. */
+static void
+read_events (Node *node, LedgerEntry *entry)
+{
+  g_autoptr (MooshQuery) query
+      = moosh_store_query (node->store, NULL,
+                           "SELECT name, time_s, commitment, to_provider, to_payer, penalty, "
+                           "evidence FROM agreement_events"
+                           " WHERE agreement = ? AND name IN ('Provisioned', 'Closed')",
+                           "i", (gint64)entry->id);
+
+  while (query != NULL && moosh_query_next (query, NULL))
+    if (strcmp (moosh_query_text (query, 0), "Provisioned") == 0)
+      {
+        entry->provisioned_s = moosh_query_int (query, 1);
+        copy_blob (query, 2, entry->commitment, 32);
+      }
+    else
+      {
+        entry->closed_s = moosh_query_int (query, 1);
+        entry->to_provider = text_amount (query, 3);
+        entry->to_payer = text_amount (query, 4);
+        entry->penalty = text_amount (query, 5);
+        copy_blob (query, 6, entry->evidence, 32);
+      }
+}
+
+static gboolean
+fill_model (LedgerEntry *entry, MooshQuery *query, GError **error)
+{
+  MooshAgreement *model = &entry->model;
+
+  if (moosh_terms_from_offer (&entry->offer, entry->units, &model->terms) != MOOSH_OK)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CORRUPT,
+                   "agreement %" G_GUINT64_FORMAT ": stored terms make no sense", entry->id);
+      return FALSE;
+    }
+  model->state = (MooshState)moosh_query_int (query, 9);
+  model->reason = (MooshReason)moosh_query_int (query, 10);
+  model->account.t_s = (guint64)moosh_query_int (query, 12);
+  model->account.rate_x = text_amount (query, 13);
+  model->account.bal_x = text_amount (query, 14);
+  model->account.earned_x = text_amount (query, 15);
+  model->account.lock_fixed_x = model->terms.lock_fixed_x;
+  model->deadline_s = (guint64)moosh_query_int (query, 16);
+  model->taken_s = (guint64)moosh_query_int (query, 8);
+  model->provisioned_s = (guint64)entry->provisioned_s;
+  model->bond = text_amount (query, 7);
+  if (model->state == MOOSH_STATE_CLOSED)
+    {
+      model->closed_s = (guint64)entry->closed_s;
+      model->account.lock_fixed_x = moosh_u256 (0);
+      model->account.rate_x = moosh_u256 (0);
+    }
+  return TRUE;
+}
+
+gboolean
+ledger_get (Node *node, guint64 id, LedgerEntry *ret, GError **error)
+{
+  g_autoptr (MooshQuery) query = moosh_store_query (
+      node->store, error,
+      "SELECT terms, client, provider, payer, units, request_hash, deposit, bond, taken_s, state,"
+      " reason, started_s, t_s, rate_x, bal_x, earned_x, deadline_s FROM agreements WHERE id = ?",
+      "i", (gint64)id);
+  g_autoptr (GBytes) terms = NULL;
+  LedgerEntry entry = { .id = id };
+
+  if (query == NULL)
+    return FALSE;
+  if (!moosh_query_next (query, error))
+    {
+      if (error != NULL && *error == NULL)
+        g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND,
+                     "agreement %" G_GUINT64_FORMAT " is not one of ours", id);
+      return FALSE;
+    }
+  terms = moosh_query_blob (query, 0);
+  if (terms == NULL || g_bytes_get_size (terms) != MOOSH_OFFER_ABI_SIZE
+      || moosh_offer_from_words (g_bytes_get_data (terms, NULL), &entry.offer) != MOOSH_OK)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CORRUPT,
+                   "agreement %" G_GUINT64_FORMAT ": stored terms are damaged", id);
+      return FALSE;
+    }
+  copy_blob (query, 1, entry.client, 20);
+  copy_blob (query, 2, entry.provider, 20);
+  copy_blob (query, 3, entry.payer, 20);
+  entry.units = (guint32)moosh_query_int (query, 4);
+  copy_blob (query, 5, entry.request_hash, 32);
+  entry.deposit = text_amount (query, 6);
+  read_events (node, &entry);
+  if (!fill_model (&entry, query, error))
+    return FALSE;
+  *ret = entry;
+  return TRUE;
+}
+
+guint64
+ledger_find_request (Node *node, const guint8 request_hash[32])
+{
+  g_autoptr (GBytes) hash = g_bytes_new (request_hash, 32);
+  g_autoptr (GBytes) me = g_bytes_new (node->identity, 20);
+
+  return (guint64)moosh_store_int (
+      node->store, 0,
+      "SELECT id FROM agreements WHERE request_hash = ? AND (client = ? OR payer = ?)", "bbb", hash,
+      me, me);
+}
+
+gboolean
+ledger_execute (Node *node, const char *action, guint64 id, const guint8 to[20], GBytes *call,
+                MooshReceipt *ret, GError **error)
+{
+  g_autofree char *purpose = g_strdup_printf ("%s:%" G_GUINT64_FORMAT, action, id);
+  g_auto (MooshTxRecord) record = { 0 };
+  g_auto (MooshReceipt) receipt = { 0 };
+
+  if (moosh_tx_lookup (node->txs, purpose, &record, NULL)
+      && (record.state == MOOSH_TX_REVERTED || record.state == MOOSH_TX_REPLACED)
+      && !moosh_tx_retire (node->txs, purpose, error))
+    return FALSE;
+  if (!moosh_tx_execute (node->txs, purpose, to, call, NULL, TX_MS, &receipt, error))
+    {
+      g_prefix_error (error, "agreement %" G_GUINT64_FORMAT ": %s: ", id, action);
+      return FALSE;
+    }
+  if (!moosh_follower_wait (node->follower, receipt.block, SIBLING_MS, error)
+      || !ledger_refresh (node, id, error))
+    return FALSE;
+  if (ret != NULL)
+    {
+      *ret = receipt;
+      memset (&receipt, 0, sizeof receipt);
+    }
+  return TRUE;
+}

@@ -1,0 +1,366 @@
+/* Sell orders: those of our contacts, downloaded and kept fresh, and our own. All stand in the book
+ * (market/book.h); ours with our own node key as their source. What is left of an offer is the
+ * chain's word: it is read when an offer is first heard of, when an event touches it, and before it
+ * is taken. */
+#include "chain/bindings.h"
+#include "core/cbor/cbor.h"
+#include "exchange.h"
+#include "market/book.h"
+#include "peer/addressbook.h"
+#include <string.h>
+
+enum { OFFERS_PER_CONTACT_MAX = MOOSH_BOOK_PER_MAKER, STALE_AT_ONCE = 50, PAGE_OFFERS_MAX = 64 };
+
+const char offers_schema[] = "CREATE TABLE offers_stale (hash BLOB PRIMARY KEY) WITHOUT ROWID";
+
+/* ---- what the chain leaves of an offer ---- */
+
+/* A call with one OfferBook or registry function and fixed arguments, decoded. */
+static MooshDecoded *
+read_units (Node *node, const guint8 provider[20], const guint8 pool[32], GError **error)
+{
+  return moosh_contract_read (node->chain, node->contracts.offer_book,
+                              MOOSH_FN_OFFER_BOOK_REMAINING, error, provider, pool);
+}
+
+static gboolean
+refresh_from_chain (Node *node, const MooshOffer *offer, const guint8 provider[20], GError **error)
+{
+  guint8 hash[32];
+  g_autoptr (MooshDecoded) filled = NULL, nonce = NULL, remaining = NULL;
+  MooshUnits units;
+
+  moosh_offer_hash (offer, hash);
+  filled = moosh_contract_read (node->chain, node->contracts.offer_book, MOOSH_FN_OFFER_BOOK_FILLED,
+                                error, offer->maker, hash);
+  nonce = filled ? moosh_contract_read (node->chain, node->contracts.offer_book,
+                                        MOOSH_FN_OFFER_BOOK_NONCE_OF, error, offer->maker)
+                 : NULL;
+  remaining = nonce ? read_units (node, provider, offer->pool, error) : NULL;
+  if (remaining == NULL)
+    return FALSE;
+  units = (MooshUnits){ (guint32)moosh_decoded_u64 (remaining, "0.vcpuMilli"),
+                        (guint32)moosh_decoded_u64 (remaining, "0.ramMib"),
+                        (guint32)moosh_decoded_u64 (remaining, "0.diskGib"),
+                        (guint32)moosh_decoded_u64 (remaining, "0.gpu"),
+                        (guint32)moosh_decoded_u64 (remaining, "0.ipv4") };
+  return moosh_book_set_filled (node->store, offer->maker, hash,
+                                (guint32)moosh_decoded_u64 (filled, "units"),
+                                moosh_decoded_bool (filled, "cancelled"), error)
+         && moosh_book_set_nonce (node->store, offer->maker, moosh_decoded_u64 (nonce, "0"), error)
+         && moosh_book_set_pool (node->store, provider, offer->pool, &units, error);
+}
+
+gboolean
+offers_touched (Node *node, const guint8 hash[32], GError **error)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (hash, 32);
+  return moosh_store_run (node->store, error, "INSERT OR IGNORE INTO offers_stale VALUES (?)", "b",
+                          bytes);
+}
+
+/* An event about a maker or provider touches all that it sells. */
+gboolean
+offers_touched_by (Node *node, const guint8 provider[20], GError **error)
+{
+  MooshBookFilter filter = {
+    .provider = provider, .any_status = TRUE, .taker = node->identity, .limit = MOOSH_BOOK_LIST_MAX
+  };
+  g_autoptr (GArray) entries = moosh_book_list (node->store, &filter, now_s (), NULL, error);
+
+  if (entries == NULL)
+    return FALSE;
+  for (guint i = 0; i < entries->len; i++)
+    if (!offers_touched (node, g_array_index (entries, MooshBookEntry, i).hash, error))
+      return FALSE;
+  return TRUE;
+}
+
+void
+offers_refresh_stale (Node *node)
+{
+  for (guint i = 0; i < STALE_AT_ONCE; i++)
+    {
+      g_autoptr (GBytes) hash = NULL;
+      g_autoptr (GError) error = NULL;
+      MooshBookEntry entry;
+
+      {
+        g_autoptr (MooshQuery) query
+            = moosh_store_query (node->store, NULL, "SELECT hash FROM offers_stale LIMIT 1", "");
+        if (query == NULL || !moosh_query_next (query, NULL))
+          return;
+        hash = moosh_query_blob (query, 0);
+      }
+      /* forget the mark first: an event that comes while we read sets it again */
+      moosh_store_run (node->store, NULL, "DELETE FROM offers_stale WHERE hash = ?", "b", hash);
+      if (moosh_book_get (node->store, g_bytes_get_data (hash, NULL), now_s (), &entry, NULL)
+          && !refresh_from_chain (node, &entry.signed_offer.offer, entry.provider, &error))
+        {
+          g_info ("offers: %s", error->message);
+          offers_touched (node, entry.hash, NULL);
+          return;
+        }
+    }
+}
+
+/* ---- contacts' offers ---- */
+
+static gboolean
+identity_of_maker (Node *node, const guint8 maker[20], guint8 ret[20], GError **error)
+{
+  g_autoptr (MooshDecoded) identity = moosh_contract_read (
+      node->chain, node->contracts.registry, MOOSH_FN_PROVIDER_REGISTRY_IDENTITY_OF, error, maker);
+  if (identity == NULL)
+    return FALSE;
+  memcpy (ret, moosh_decoded_address (identity, "0"), 20);
+  return TRUE;
+}
+
+/* Take one offer a contact serves: ours to check in full. FALSE only for trouble of our own. */
+static gboolean
+take_in (Node *node, const MooshPeerId *peer, MooshSpan wire, guint *count, GError **error)
+{
+  MooshSignedOffer offer;
+  guint8 provider[20], hash[32];
+  gboolean is_new = FALSE;
+  g_autoptr (GError) local = NULL;
+
+  if (moosh_signed_offer_decode (wire.ptr, wire.len, &offer) != MOOSH_OK
+      || offer.domain.chain_id != node->domain.chain_id
+      || memcmp (offer.domain.book, node->domain.book, 20) != 0
+      || moosh_offer_check (&offer.offer, (guint64)now_s ()) != MOOSH_OFFER_OK
+      || moosh_signed_offer_verify (&offer) != MOOSH_OK)
+    {
+      g_info ("peer %s serves an offer that is not valid here: ignored", peer->address);
+      return TRUE;
+    }
+  memcpy (provider, offer.offer.maker, 20);
+  if (memcmp (provider, peer->identity, 20) != 0)
+    {
+      if (!identity_of_maker (node, offer.offer.maker, provider, error))
+        return FALSE;
+      if (memcmp (provider, peer->identity, 20) != 0)
+        return TRUE; /* a node sells only what is its own */
+    }
+  if (!moosh_book_add (node->store, &offer, provider, peer->node_key, now_s (), &is_new, &local))
+    {
+      if (local->code == MOOSH_ERROR_LIMIT || local->code == MOOSH_ERROR_USAGE
+          || local->code == MOOSH_ERROR_EXPIRED)
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  (*count)++;
+  moosh_offer_hash (&offer.offer, hash);
+  return offers_touched (node, hash, error);
+}
+
+/* {0 total, 2 [signed offers]} */
+static gboolean
+take_in_page (Node *node, const MooshPeerId *peer, GBytes *page, guint64 *ret_total, gsize *ret_n,
+              guint *count, GError **error)
+{
+  MooshCborReader r;
+  MooshCborMap map;
+  unsigned key;
+  gsize len;
+  const void *ptr = g_bytes_get_data (page, &len);
+  int code = moosh_cbor_read_init (&r, ptr, len);
+
+  *ret_n = 0;
+  if (code == MOOSH_OK)
+    code = moosh_cbor_read_map (&r, &map);
+  while (code >= 0 && (code = moosh_cbor_next (&r, &map, &key)) > 0)
+    if (key == 0)
+      code = moosh_cbor_read_uint (&r, G_MAXUINT32, ret_total);
+    else if (key == 2 && (code = moosh_cbor_read_array (&r, PAGE_OFFERS_MAX, ret_n)) >= 0)
+      for (gsize i = 0; i < *ret_n && code >= 0; i++)
+        {
+          MooshSpan wire;
+          code = moosh_cbor_read_bytes (&r, 1, MOOSH_OFFER_WIRE_MAX, &wire);
+          if (code >= 0 && !take_in (node, peer, wire, count, error))
+            return FALSE;
+        }
+    else if (key != 2)
+      code = moosh_cbor_unknown (&r, key);
+  if (code >= 0)
+    return TRUE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_PROTOCOL, "the list of offers is malformed: %s",
+               moosh_strerror (code));
+  return FALSE;
+}
+
+gboolean
+offers_pull (Node *node, const guint8 node_key[33], guint *ret_count, GError **error)
+{
+  gint64 begun_s = now_s ();
+  guint64 total = 1;
+  guint count = 0;
+
+  for (guint64 offset = 0; offset < MIN (total, OFFERS_PER_CONTACT_MAX);)
+    {
+      ExchangeQuery query = { .first = offset };
+      g_autoptr (GBytes) body = exchange_query_encode (&query);
+      MooshPeerId peer;
+      gsize n = 0;
+      g_autoptr (GBytes) page = moosh_peer_call (node->peers, node_key, NULL, "offers.get", body,
+                                                 PEER_MS, &peer, error);
+
+      if (page == NULL || !take_in_page (node, &peer, page, &total, &n, &count, error))
+        return FALSE;
+      if (n == 0)
+        break;
+      offset += n;
+    }
+  if (ret_count != NULL)
+    *ret_count = count;
+  offers_refresh_stale (node);
+  return moosh_book_forget (node->store, node_key, begun_s, error); /* what it no longer lists */
+}
+
+JsonArray *
+offers_pull_all (Node *node, guint *ret_reachable, guint *ret_count)
+{
+  g_autoptr (GPtrArray) contacts = moosh_contact_list (node->store, NULL);
+  JsonArray *errors = json_array_new ();
+  guint reachable = 0, offers = 0;
+
+  for (guint i = 0; contacts != NULL && i < contacts->len; i++)
+    {
+      const MooshContact *contact = contacts->pdata[i];
+      g_autoptr (GError) error = NULL;
+      guint count = 0;
+
+      if (offers_pull (node, contact->address.node_key, &count, &error))
+        reachable++, offers += count;
+      else
+        json_array_add_object_element (
+            errors, moosh_json_build ("contact", 's',
+                                      contact->name[0] ? contact->name : contact->address.host,
+                                      "error", 's', error->message, NULL));
+    }
+  if (ret_reachable != NULL)
+    *ret_reachable = reachable;
+  if (ret_count != NULL)
+    *ret_count = offers;
+  return errors;
+}
+
+gboolean
+offers_forget_contact (Node *node, const guint8 node_key[33], GError **error)
+{
+  return moosh_book_forget (node->store, node_key, G_MAXINT64, error);
+}
+
+guint
+offers_of_contact (Node *node, const guint8 node_key[33])
+{
+  g_autoptr (MooshContact) contact = moosh_contact_by_key (node->store, node_key, NULL);
+  MooshBookFilter filter = { .provider = contact ? contact->identity : NULL,
+                             .any_status = TRUE,
+                             .taker = node->identity,
+                             .limit = 1 };
+  guint total = 0;
+  g_autoptr (GArray) entries = NULL;
+
+  if (contact == NULL || !contact->has_identity)
+    return 0;
+  entries = moosh_book_list (node->store, &filter, now_s (), &total, NULL);
+  return total;
+}
+
+/* ---- choosing ---- */
+
+gboolean
+offers_find (Node *node, const char *id, MooshSignedOffer *ret, GError **error)
+{
+  MooshBookEntry entry;
+
+  if (!moosh_book_find (node->store, id, chain_now_s (node), &entry, error))
+    return FALSE;
+  *ret = entry.signed_offer;
+  return TRUE;
+}
+
+char *
+offers_why_not (Node *node, const MooshSignedOffer *offer, guint units)
+{
+  guint8 hash[32];
+  MooshBookEntry entry;
+  g_autoptr (GError) error = NULL;
+
+  moosh_offer_hash (&offer->offer, hash);
+  if (!moosh_book_get (node->store, hash, chain_now_s (node), &entry, &error)
+      || !refresh_from_chain (node, &offer->offer, entry.provider, &error)
+      || !moosh_book_get (node->store, hash, chain_now_s (node), &entry, &error))
+    return g_strdup (error->message);
+  if (entry.status == MOOSH_BOOK_PRIVATE
+      && memcmp (offer->offer.allowed_taker, node->identity, 20) == 0)
+    entry.status = MOOSH_BOOK_LIVE;
+  if (entry.status != MOOSH_BOOK_LIVE)
+    return g_strdup (moosh_book_status_text (entry.status));
+  if (entry.available < units)
+    return g_strdup_printf ("only %u unit%s left", entry.available,
+                            entry.available == 1 ? " is" : "s are");
+  return NULL;
+}
+
+/* ---- our own ---- */
+
+GPtrArray *
+offers_own_page (Node *node, const guint8 peer[20], guint offset, guint max, guint *ret_total)
+{
+  MooshBookFilter filter
+      = { .provider = node->identity, .taker = peer, .limit = max, .offset = offset };
+  GPtrArray *page = g_ptr_array_new_with_free_func ((GDestroyNotify)g_bytes_unref);
+  g_autoptr (JsonObject) inventory = NULL;
+  g_autoptr (GArray) entries = NULL;
+
+  *ret_total = 0;
+  /* what cannot be served now is not on offer */
+  inventory = node->vmmd
+                  ? moosh_rpc_client_call (node->vmmd, "inventory.get", NULL, SIBLING_MS, NULL)
+                  : NULL;
+  if (inventory == NULL)
+    return page;
+  entries = moosh_book_list (node->store, &filter, chain_now_s (node), ret_total, NULL);
+  for (guint i = 0; entries != NULL && i < entries->len; i++)
+    {
+      guint8 wire[MOOSH_OFFER_WIRE_MAX];
+      size_t len;
+
+      if (moosh_signed_offer_encode (&g_array_index (entries, MooshBookEntry, i).signed_offer, wire,
+                                     sizeof wire, &len)
+          == MOOSH_OK)
+        g_ptr_array_add (page, g_bytes_new (wire, len));
+    }
+  return page;
+}
+
+gboolean
+offers_publish (Node *node, MooshOffer *offer, guint8 ret_hash[32], GError **error)
+{
+  MooshSignedOffer signed_offer = { .offer = *offer, .domain = node->domain };
+  MooshOfferFault fault = moosh_offer_check (offer, (guint64)chain_now_s (node));
+  g_autoptr (JsonObject) typed = NULL;
+  g_autoptr (GBytes) signature = NULL;
+  gsize len;
+
+  if (fault != MOOSH_OFFER_OK)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "the order makes no sense: %s",
+                   moosh_offer_fault_text (fault));
+      return FALSE;
+    }
+  typed = moosh_offer_to_typed_data (offer, &node->domain);
+  signature = sign_typed (node, typed, error);
+  if (signature == NULL)
+    return FALSE;
+  memcpy (signed_offer.sig, g_bytes_get_data (signature, &len), 65);
+  signed_offer.sig_len = 65;
+  moosh_offer_hash (offer, ret_hash);
+  return moosh_book_add (node->store, &signed_offer, node->identity, node->node_key, now_s (), NULL,
+                         error)
+         && refresh_from_chain (node, offer, node->identity, error);
+}
