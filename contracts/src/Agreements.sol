@@ -9,7 +9,20 @@ import {IProviderRegistry} from "./interfaces/IProviderRegistry.sol";
 import {IStakeVault} from "./interfaces/IStakeVault.sol";
 import {OfferHash} from "./lib/OfferHash.sol";
 import {Settlement} from "./lib/Settlement.sol";
-import {Agreement, Balances, BUY, CloseReason, Offer, Permit, SELL, State} from "./Types.sol";
+import {
+    Agreement,
+    Balances,
+    BUY,
+    BY_HOT_KEY,
+    CloseReason,
+    Offer,
+    Permit,
+    REASON_SHIFT,
+    SELL,
+    SETTLED,
+    SPONSORED,
+    State
+} from "./Types.sol";
 
 /// @title Agreements
 /// @dev Invariants: (1) money moves only on an edge; (2) CLOSED is final, only what was earned is still collected from
@@ -49,7 +62,18 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
     /// @inheritdoc IAgreements
     uint64 public nextId = 1;
     mapping(uint64 id => Agreement) private _agreements;
-    mapping(uint64 id => address) private _sponsors; // payers that are not the client
+    // Rare, so not part of the record; its flags say when to look here:
+    mapping(uint64 id => address) private _sponsors; // SPONSORED: the payer
+    mapping(uint64 id => address) private _identities; // BY_HOT_KEY: the provider
+    mapping(uint64 id => uint256) private _earnedX; // SETTLED: the provider's, not yet collected
+
+    /// @dev What a call works on: the record and, from _open on, its money billed up to now.
+    struct Call {
+        uint64 id;
+        Agreement r;
+        State now; // the state at this second
+        Settlement.Account m;
+    }
 
     constructor(
         IOfferBook offerBook_,
@@ -120,204 +144,192 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
         if (received < needed) revert DepositTooSmall(needed, received);
 
         id = nextId++;
-        Agreement storage a = _agreements[id];
-        a.termsHash = b.termsHash;
-        a.client = b.client;
-        a.state = State.Taken;
-        a.startedAt = uint40(block.timestamp);
-        a.tS = uint40(block.timestamp);
-        a.provider = b.provider;
-        a.balX = uint160(received) << 32;
-        a.units = b.units;
+        uint8 flags = 0;
         if (b.payer != b.client) {
-            a.sponsored = true;
+            flags |= SPONSORED;
             _sponsors[id] = b.payer;
         }
+        if (offer.side == SELL && b.provider != offer.maker) {
+            flags |= BY_HOT_KEY;
+            _identities[id] = b.provider;
+        }
+        Agreement storage a = _agreements[id];
+        a.termsHash = b.termsHash;
+        a.taker = offer.side == SELL ? b.client : b.provider;
+        a.state = State.Taken;
+        a.flags = flags;
+        a.startedAt = uint40(block.timestamp);
+        a.tS = uint40(block.timestamp);
+        a.mainX = uint160(received) << 32;
+        a.units = b.units;
         emit Taken(id, b.client, b.provider, b.payer, b.termsHash, b.requestHash, b.units, received, bond, offer);
     }
 
-    // ---- the provider's edges
+    // ---- edges that move no money
 
     /// @inheritdoc IAgreements
-    function accept(uint64 id, Offer calldata offer) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        _onlyProvider(a);
-        if (a.state != State.Taken) revert WrongState(id, _stateNow(a, offer));
-        _before(a.startedAt + uint256(offer.acceptWithin));
-        a.state = State.Accepted;
+    function accept(uint64 id, Offer calldata offer) external {
+        Call memory c = _head(id, offer);
+        _onlyProvider(c, offer);
+        if (c.r.state != State.Taken) _wrongState(c, offer);
+        _before(uint256(c.r.startedAt) + offer.acceptWithin);
+        _agreements[id].state = State.Accepted;
         emit Accepted(id);
     }
 
     /// @inheritdoc IAgreements
-    function provisioned(uint64 id, Offer calldata offer, bytes32 commitment) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        _onlyProvider(a);
-        if (a.state != State.Taken && a.state != State.Accepted) revert WrongState(id, _stateNow(a, offer));
-        _before(a.startedAt + uint256(offer.provisionWithin));
+    function provisioned(uint64 id, Offer calldata offer, bytes32 commitment) external {
+        Call memory c = _head(id, offer);
+        _onlyProvider(c, offer);
+        if (c.r.state != State.Taken && c.r.state != State.Accepted) _wrongState(c, offer);
+        _before(uint256(c.r.startedAt) + offer.provisionWithin);
+        Agreement storage a = _agreements[id];
         a.state = State.Provisioned;
         a.startedAt = uint40(block.timestamp);
         a.tS = uint40(block.timestamp);
-        a.rateX = _rate(offer.rateX, a.units);
         emit Provisioned(id, commitment);
     }
 
     /// @inheritdoc IAgreements
-    function reclaim(uint64 id, Offer calldata offer) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        _onlyProvider(a);
-        (Settlement.Account memory m, State s) = _touched(a, offer);
-        if (s != State.Active && s != State.Paused && s != State.Grace) revert WrongState(id, s);
-        _store(a, m);
-        a.state = State.Reclaiming;
-        a.rateX = _rate(offer.rateX, a.units);
-        uint256 deadline = block.timestamp + offer.notice;
-        a.deadline = uint40(deadline);
-        emit Reclaiming(id, uint64(deadline));
-    }
-
-    // ---- the client's edges
-
-    /// @inheritdoc IAgreements
-    function acknowledge(uint64 id, Offer calldata offer) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        _onlyClient(a);
-        if (a.state != State.Provisioned) revert WrongState(id, _stateNow(a, offer));
-        _before(a.startedAt + uint256(offer.probeWindow));
-        a.state = State.Active;
+    function acknowledge(uint64 id, Offer calldata offer) external {
+        Call memory c = _head(id, offer);
+        _onlyClient(c, offer);
+        if (c.r.state != State.Provisioned) _wrongState(c, offer);
+        _before(uint256(c.r.startedAt) + offer.probeWindow);
+        _agreements[id].state = State.Active;
         emit Acknowledged(id);
     }
 
-    /// @inheritdoc IAgreements
-    function reject(uint64 id, Offer calldata offer, bytes32 evidenceHash) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        _onlyClient(a);
-        (Settlement.Account memory m, State s) = _touched(a, offer);
-        if (s != State.Provisioned) revert WrongState(id, s);
-        _end(id, a, offer, m, s, CloseReason.Rejected, evidenceHash);
-    }
+    // ---- edges that change the rate
 
     /// @inheritdoc IAgreements
-    function pause(uint64 id, Offer calldata offer) external nonReentrant {
+    function pause(uint64 id, Offer calldata offer) external {
+        Call memory c = _open(id, offer);
+        _onlyClient(c, offer);
+        if (c.now != State.Active) revert WrongState(id, c.now);
         if (offer.pausedRateX == 0) revert NotPausable();
-        _change(id, offer, State.Active, State.Paused, offer.pausedRateX);
+        _store(c, State.Paused);
         emit Paused(id);
     }
 
     /// @inheritdoc IAgreements
-    function resume(uint64 id, Offer calldata offer) external nonReentrant {
-        _change(id, offer, State.Paused, State.Active, offer.rateX);
+    function resume(uint64 id, Offer calldata offer) external {
+        Call memory c = _open(id, offer);
+        _onlyClient(c, offer);
+        if (c.now != State.Paused) revert WrongState(id, c.now);
+        _store(c, State.Active);
         emit Resumed(id);
     }
 
-    function _change(uint64 id, Offer calldata offer, State from, State to, uint96 unitRateX) private {
-        Agreement storage a = _known(id, offer);
-        _onlyClient(a);
-        (Settlement.Account memory m, State s) = _touched(a, offer);
-        if (s != from) revert WrongState(id, s);
-        _store(a, m);
-        a.state = to;
-        a.rateX = _rate(unitRateX, a.units);
+    /// @inheritdoc IAgreements
+    function reclaim(uint64 id, Offer calldata offer) external {
+        Call memory c = _open(id, offer);
+        _onlyProvider(c, offer);
+        if (c.now != State.Active && c.now != State.Paused && c.now != State.Grace) revert WrongState(id, c.now);
+        uint256 deadline = block.timestamp + offer.notice;
+        c.r.deadline = uint40(deadline);
+        _store(c, State.Reclaiming);
+        emit Reclaiming(id, uint64(deadline));
     }
 
     // ---- money while it runs
 
     /// @inheritdoc IAgreements
     function topUp(uint64 id, Offer calldata offer, uint128 amount, Permit calldata permit) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        if (a.state == State.Closed) revert WrongState(id, State.Closed);
+        _open(id, offer); // refuses before any money moves
         uint128 received = escrowVault.deposit(offer.token, msg.sender, amount, permit);
         if (received == 0) revert ZeroAmount();
-        (Settlement.Account memory m,) = _touched(a, offer);
-        m.tS = block.timestamp; // seconds without money are never billed
-        m.balX += uint256(received) << 32;
-        if (m.balX + m.earnedX > type(uint160).max) revert BalanceTooLarge();
-        _store(a, m);
+        Call memory c = _open(id, offer);
+        c.m.tS = block.timestamp; // seconds without money are never billed
+        c.m.balX += uint256(received) << 32;
+        if (c.m.balX + c.m.earnedX > type(uint160).max) revert BalanceTooLarge();
+        _store(c, c.r.state);
         emit ToppedUp(id, msg.sender, received);
     }
 
     /// @inheritdoc IAgreements
     function withdrawFree(uint64 id, Offer calldata offer, uint128 amount) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        address payer = _payer(id, a);
+        Call memory c = _open(id, offer);
+        address payer = _payer(c, offer);
         if (msg.sender != payer) revert NotPayer(msg.sender);
         if (amount == 0) revert ZeroAmount();
-        (Settlement.Account memory m, State s) = _touched(a, offer);
-        if (!_isRunning(s)) revert WrongState(id, s);
-        uint256 free = m.freeX(offer.lockPeriod) >> 32;
+        if (!_isRunning(c.now)) revert WrongState(id, c.now);
+        uint256 free = c.m.freeX(offer.lockPeriod) >> 32;
         if (amount > free) revert NotEnoughFree(uint128(free), amount);
-        m.balX -= uint256(amount) << 32;
-        _store(a, m);
+        c.m.balX -= uint256(amount) << 32;
+        _store(c, c.r.state);
         emit FreeWithdrawn(id, payer, amount);
         escrowVault.credit(offer.token, payer, amount);
     }
 
     /// @inheritdoc IAgreements
     function collect(uint64 id, Offer calldata offer) external nonReentrant returns (uint128 amount) {
-        Agreement storage a = _known(id, offer);
-        amount = _collect(id, a, offer);
-        escrowVault.credit(offer.token, a.provider, amount);
+        Call memory c = _billed(id, offer);
+        address provider = _provider(c, offer);
+        amount = _collect(c, offer, provider);
+        escrowVault.credit(offer.token, provider, amount);
     }
 
     /// @inheritdoc IAgreements
     function collectTo(uint64 id, Offer calldata offer, address to) external nonReentrant returns (uint128 amount) {
-        Agreement storage a = _known(id, offer);
-        if (msg.sender != a.provider) revert NotProvider(msg.sender); // not a hot key: this one moves money out
-        amount = _collect(id, a, offer);
+        Call memory c = _billed(id, offer);
+        // Not a hot key: this one moves money out.
+        if (msg.sender != _provider(c, offer)) revert NotProvider(msg.sender);
+        amount = _collect(c, offer, msg.sender);
         escrowVault.pay(offer.token, msg.sender, to, amount);
     }
 
-    function _collect(uint64 id, Agreement storage a, Offer calldata offer) private returns (uint128 amount) {
-        (Settlement.Account memory m, State s) = _touched(a, offer);
-        amount = _withdrawable(m, _holdX(a, offer), s);
+    function _collect(Call memory c, Offer calldata offer, address provider) private returns (uint128 amount) {
+        amount = _withdrawable(c, offer, block.timestamp);
         if (amount == 0) revert NothingToCollect();
-        m.earnedX -= uint256(amount) << 32;
-        if (s == State.Closed) a.earnedX = uint160(m.earnedX);
-        else _store(a, m);
-        emit Collected(id, a.provider, amount);
+        c.m.earnedX -= uint256(amount) << 32;
+        if (c.r.state == State.Closed) _storeRest(c);
+        else _store(c, c.r.state);
+        emit Collected(c.id, provider, amount);
     }
 
     // ---- the end
 
     /// @inheritdoc IAgreements
+    function reject(uint64 id, Offer calldata offer, bytes32 evidenceHash) external nonReentrant {
+        Call memory c = _open(id, offer);
+        _onlyClient(c, offer);
+        if (c.now != State.Provisioned) revert WrongState(id, c.now);
+        _end(c, offer, CloseReason.Rejected, evidenceHash);
+    }
+
+    /// @inheritdoc IAgreements
     function close(uint64 id, Offer calldata offer, CloseReason expected, bytes32 evidence) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        (Settlement.Account memory m, State s) = _touched(a, offer);
-        if (s == State.Closed) revert WrongState(id, s);
+        Call memory c = _open(id, offer);
         CloseReason reason;
-        if (msg.sender == a.client) {
-            reason = s == State.Taken ? CloseReason.BuyerCancel : CloseReason.Buyer;
-        } else if (_isProvider(a)) {
-            reason = s == State.Reclaiming && block.timestamp >= a.deadline
+        if (msg.sender == _client(c, offer)) {
+            reason = c.now == State.Taken ? CloseReason.BuyerCancel : CloseReason.Buyer;
+        } else if (_isProvider(c, offer)) {
+            reason = c.now == State.Reclaiming && block.timestamp >= c.r.deadline
                 ? CloseReason.Reclaim
                 : CloseReason.EarlyExit;
         } else {
             revert NotParty(msg.sender);
         }
         if (expected != CloseReason.None && expected != reason) revert WouldCloseAs(reason);
-        _end(id, a, offer, m, s, reason, evidence);
+        _end(c, offer, reason, evidence);
     }
 
     /// @inheritdoc IAgreements
     function expire(uint64 id, Offer calldata offer) external nonReentrant {
-        Agreement storage a = _known(id, offer);
-        (Settlement.Account memory m, State s) = _touched(a, offer);
-        if (s == State.Closed) revert WrongState(id, s);
-        (CloseReason reason, uint256 at) = _nextEnd(a, offer, m, s);
+        Call memory c = _open(id, offer);
+        (CloseReason reason, uint256 at) = _nextEnd(c, offer);
         if (block.timestamp < at) revert TooEarly(uint64(at));
-        _end(id, a, offer, m, s, reason, 0);
+        _end(c, offer, reason, 0);
     }
 
     /// @dev Which end anyone may bring about, and from when on.
-    function _nextEnd(Agreement storage a, Offer calldata offer, Settlement.Account memory m, State s)
-        private
-        view
-        returns (CloseReason reason, uint256 at)
-    {
-        uint256 startedAt = a.startedAt;
-        if (s == State.Taken) return (CloseReason.ProviderTimeout, startedAt + offer.acceptWithin);
-        if (s == State.Accepted) return (CloseReason.ProviderTimeout, startedAt + offer.provisionWithin);
-        uint256 grace = m.graceUntil();
-        uint256 drained = grace == Settlement.NEVER ? grace : grace + offer.retention;
+    function _nextEnd(Call memory c, Offer calldata offer) private view returns (CloseReason reason, uint256 at) {
+        uint256 startedAt = c.r.startedAt;
+        if (c.now == State.Taken) return (CloseReason.ProviderTimeout, startedAt + offer.acceptWithin);
+        if (c.now == State.Accepted) return (CloseReason.ProviderTimeout, startedAt + offer.provisionWithin);
+        uint256 drained = c.m.graceUntil();
+        if (drained != Settlement.NEVER) drained += offer.retention;
         if (drained > Settlement.NEVER) drained = Settlement.NEVER;
         if (offer.maxTerm == 0) return (CloseReason.Funds, drained);
         uint256 termEnd = startedAt + offer.maxTerm;
@@ -325,108 +337,104 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
         return (CloseReason.Funds, drained);
     }
 
-    /// @dev `m` is touched. Order: what the reason moves, record, then pool, bond and credit. None of these three can
-    ///      be made to fail by a party: no token moves here and no stranger's code runs.
-    function _end(
-        uint64 id,
-        Agreement storage a,
-        Offer calldata offer,
-        Settlement.Account memory m,
-        State s,
-        CloseReason reason,
-        bytes32 evidence
-    ) private {
-        uint32 units = a.units;
-        uint256 penaltyX = _settle(a, offer, m, s, reason);
+    /// @dev Order: what the reason moves, the record, then pool, bond and credit. None of these three can be made to
+    ///      fail by a party: no token moves here and no stranger's code runs.
+    function _end(Call memory c, Offer calldata offer, CloseReason reason, bytes32 evidence) private {
+        uint256 penaltyX = _settle(c, offer, reason);
+        uint256 refund = c.m.balX >> 32;
+        c.m.earnedX += c.m.balX & FRACTION; // with it earnedX is a whole number of wei again
 
-        uint256 refund = m.balX >> 32;
-        m.earnedX += m.balX & FRACTION; // with it earnedX is a whole number of wei again
-        if (m.earnedX != a.earnedX) a.earnedX = uint160(m.earnedX);
-        a.balX = 0;
+        if (c.r.flags & SETTLED != 0) delete _earnedX[c.id];
+        Agreement storage a = _agreements[c.id];
         a.state = State.Closed;
-        a.reason = reason;
+        a.flags = c.r.flags | uint8(reason) << REASON_SHIFT;
         a.tS = uint40(block.timestamp);
+        c.r.closedFrom = c.r.state;
+        _storeRest(c);
 
-        uint128 bond = bondOf(offer, units);
+        uint128 bond = bondOf(offer, c.r.units);
         uint128 penalty = uint128(penaltyX >> 32);
         if (penalty > bond) penalty = bond;
-        emit Closed(id, reason, uint128(m.earnedX >> 32), uint128(refund), penalty, evidence);
+        emit Closed(c.id, reason, uint128(c.m.earnedX >> 32), uint128(refund), penalty, evidence);
 
-        if (offer.pool != 0) offerBook.restore(a.provider, offer.pool, offer.units, units);
-        stakeVault.release(a.provider, offer.token, bond, penalty, a.client);
-        if (refund != 0) escrowVault.credit(offer.token, _payer(id, a), uint128(refund));
+        address provider = _provider(c, offer);
+        if (offer.pool != 0) offerBook.restore(provider, offer.pool, offer.units, c.r.units);
+        stakeVault.release(provider, offer.token, bond, penalty, _client(c, offer));
+        if (refund != 0) escrowVault.credit(offer.token, _payer(c, offer), uint128(refund));
     }
 
     /// @dev Divide balX and earnedX by the reason; returns the penalty (before the bond's bound), in X.
-    function _settle(
-        Agreement storage a,
-        Offer calldata offer,
-        Settlement.Account memory m,
-        State s,
-        CloseReason reason
-    ) private view returns (uint256 penaltyX) {
-        uint256 rateX = _times(offer.rateX, a.units);
-        if (s == State.Provisioned && reason != CloseReason.Buyer) {
+    function _settle(Call memory c, Offer calldata offer, CloseReason reason)
+        private
+        view
+        returns (uint256 penaltyX)
+    {
+        if (c.now == State.Provisioned && reason != CloseReason.Buyer) {
             // Nothing is payable yet: a provider cannot pretend to provision and leave with the pay.
-            m.balX += m.earnedX;
-            m.earnedX = 0;
+            c.m.balX += c.m.earnedX;
+            c.m.earnedX = 0;
         } else {
-            uint256 graceUntil = m.graceUntil();
+            uint256 graceUntil = c.m.graceUntil();
             if (block.timestamp > graceUntil) {
                 uint256 kept = block.timestamp - graceUntil;
                 if (kept > offer.retention) kept = offer.retention;
-                m.payX(_times(offer.retentionRateX, a.units) * kept);
+                c.m.payX(_times(offer.retentionRateX, c.r.units) * kept);
             }
         }
+        uint256 rateX = _times(offer.rateX, c.r.units);
         if (reason == CloseReason.BuyerCancel || reason == CloseReason.Rejected) {
-            m.payX(_times(offer.rejectFee, a.units) << 32);
-        } else if (reason == CloseReason.Buyer && s != State.Reclaiming) {
-            uint256 termStart = s == State.Accepted ? block.timestamp : a.startedAt;
+            c.m.payX(_times(offer.rejectFee, c.r.units) << 32);
+        } else if (reason == CloseReason.Buyer && c.now != State.Reclaiming) {
+            uint256 termStart = c.now == State.Accepted ? block.timestamp : c.r.startedAt;
             uint256 termEnd = termStart + offer.minTerm;
-            if (block.timestamp < termEnd) m.payX(rateX * (termEnd - block.timestamp));
+            if (block.timestamp < termEnd) c.m.payX(rateX * (termEnd - block.timestamp));
         } else if (reason == CloseReason.ProviderTimeout) {
             penaltyX = rateX * offer.notice;
         } else if (reason == CloseReason.EarlyExit) {
-            penaltyX = rateX * (s == State.Reclaiming ? a.deadline - block.timestamp : offer.notice);
+            penaltyX = rateX * (c.now == State.Reclaiming ? c.r.deadline - block.timestamp : offer.notice);
         }
     }
 
     // ---- views
 
     /// @inheritdoc IAgreements
-    function agreement(uint64 id) external view returns (Agreement memory) {
-        if (_agreements[id].state == State.None) revert UnknownAgreement(id);
-        return _agreements[id];
+    function agreement(uint64 id) external view returns (Agreement memory record, CloseReason reason) {
+        record = _agreements[id];
+        if (record.state == State.None) revert UnknownAgreement(id);
+        reason = CloseReason(record.flags >> REASON_SHIFT);
     }
 
     /// @inheritdoc IAgreements
-    function payerOf(uint64 id) external view returns (address) {
-        if (_agreements[id].state == State.None) revert UnknownAgreement(id);
-        return _payer(id, _agreements[id]);
+    function partiesOf(uint64 id, Offer calldata offer)
+        external
+        view
+        returns (address client, address provider, address payer)
+    {
+        Call memory c = _head(id, offer);
+        return (_client(c, offer), _provider(c, offer), _payer(c, offer));
     }
 
     /// @inheritdoc IAgreements
     function stateAt(uint64 id, Offer calldata offer, uint64 time) external view returns (State) {
-        Agreement storage a = _known(id, offer);
-        uint256 t = time < a.tS ? a.tS : time;
-        return Settlement.stateAt(_load(a, offer), a.state, a.startedAt, offer, t);
+        Call memory c = _head(id, offer);
+        _bill(c, offer, time);
+        return c.now;
     }
 
     /// @inheritdoc IAgreements
     function balances(uint64 id, Offer calldata offer, uint64 time) external view returns (Balances memory b) {
-        Agreement storage a = _known(id, offer);
-        Settlement.Account memory m = _load(a, offer);
-        uint256 t = time < m.tS ? m.tS : time;
-        State s = Settlement.stateAt(m, a.state, a.startedAt, offer, t);
-        m.touch(t);
-        b.balX = m.balX;
-        b.earnedX = m.earnedX;
-        b.lockFixedX = m.lockFixedX;
-        b.freeX = _isRunning(s) ? m.freeX(offer.lockPeriod) : 0;
-        b.holdX = _holdX(a, offer, t);
-        b.withdrawable = _withdrawable(m, b.holdX, s);
-        b.fundedUntil = uint64(m.fundedUntil(offer.lockPeriod));
-        b.graceUntil = uint64(m.graceUntil());
+        Call memory c = _head(id, offer);
+        uint256 t = time < c.r.tS ? c.r.tS : time;
+        _bill(c, offer, t);
+        b.balX = c.m.balX;
+        b.earnedX = c.m.earnedX;
+        b.lockFixedX = c.m.lockFixedX;
+        b.freeX = _isRunning(c.now) ? c.m.freeX(offer.lockPeriod) : 0;
+        b.rateX = c.m.rateX;
+        b.holdX = _holdX(c, offer, t);
+        b.withdrawable = _withdrawable(c, offer, t);
+        b.fundedUntil = uint64(c.m.fundedUntil(offer.lockPeriod));
+        b.graceUntil = uint64(c.m.graceUntil());
     }
 
     /// @inheritdoc IAgreements
@@ -445,17 +453,16 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
         return bond > bondFloor ? uint128(bond) : bondFloor;
     }
 
-    // ---- helpers
+    // ---- amounts
 
     /// @dev A rate or a fee of all units together.
     function _times(uint256 perUnit, uint32 units) private pure returns (uint256) {
         return perUnit * units;
     }
 
-    function _rate(uint96 unitRateX, uint32 units) private pure returns (uint96) {
-        uint256 rateX = _times(unitRateX, units);
+    function _rate(uint96 unitRateX, uint32 units) private pure returns (uint256 rateX) {
+        rateX = _times(unitRateX, units);
         if (rateX > type(uint96).max) revert RateTooLarge();
-        return uint96(rateX);
     }
 
     function _depositFor(Offer calldata offer, uint32 units, uint256 period) private pure returns (uint128) {
@@ -467,28 +474,135 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
         return uint128(amount);
     }
 
-    function _known(uint64 id, Offer calldata offer) private view returns (Agreement storage a) {
-        a = _agreements[id];
+    /// @dev The rate that the stored state runs at, all units together.
+    function _rateIn(State stored, Offer calldata offer, uint32 units) private pure returns (uint256) {
+        if (stored == State.Paused) return _times(offer.pausedRateX, units);
+        if (stored == State.Taken || stored == State.Accepted) return 0;
+        return _times(offer.rateX, units);
+    }
+
+    /// @dev While open the newest D seconds; after the end what was held then stays frozen until closedAt + D.
+    function _holdX(Call memory c, Offer calldata offer, uint256 time) private pure returns (uint256) {
+        State running = c.r.state;
+        if (running == State.Closed) {
+            if (time >= uint256(c.r.tS) + offer.holdback) return 0;
+            running = c.r.closedFrom;
+        }
+        return _rateIn(running, offer, c.r.units) * offer.holdback;
+    }
+
+    function _withdrawable(Call memory c, Offer calldata offer, uint256 time) private pure returns (uint128) {
+        uint256 holdX = _holdX(c, offer, time);
+        if (c.now == State.Provisioned || c.m.earnedX <= holdX) return 0;
+        return uint128((c.m.earnedX - holdX) >> 32);
+    }
+
+    // ---- the record
+
+    /// @dev The first half of the record, if `offer` is what was agreed on.
+    function _head(uint64 id, Offer calldata offer) private view returns (Call memory c) {
+        Agreement storage a = _agreements[id];
         bytes32 agreed = a.termsHash;
         if (agreed == 0) revert UnknownAgreement(id);
         bytes32 given = OfferHash.hash(offer);
         if (given != agreed) revert WrongTerms(agreed, given);
+        c.id = id;
+        c.r.taker = a.taker;
+        c.r.state = a.state;
+        c.r.flags = a.flags;
+        c.r.startedAt = a.startedAt;
+        c.r.tS = a.tS;
     }
 
-    function _onlyClient(Agreement storage a) private view {
-        if (msg.sender != a.client) revert NotClient(msg.sender);
+    /// @dev The rest of it, and the account billed up to `time`.
+    function _bill(Call memory c, Offer calldata offer, uint256 time) private view {
+        Agreement storage a = _agreements[c.id];
+        uint256 mainX = a.mainX;
+        c.r.units = a.units;
+        c.r.deadline = a.deadline;
+        c.r.closedFrom = a.closedFrom;
+        c.m.tS = c.r.tS;
+        if (c.r.state == State.Closed) {
+            c.now = State.Closed;
+            c.m.earnedX = mainX; // nothing runs, nothing is locked
+            return;
+        }
+        c.m.balX = mainX;
+        if (c.r.flags & SETTLED != 0) c.m.earnedX = _earnedX[c.id];
+        c.m.rateX = _rateIn(c.r.state, offer, c.r.units);
+        c.m.lockFixedX = _times(offer.retentionRateX, c.r.units) * offer.retention;
+        if (time < c.r.tS) time = c.r.tS;
+        c.now = Settlement.stateAt(c.m, c.r.state, c.r.startedAt, offer, time);
+        c.m.touch(time);
     }
 
-    function _onlyProvider(Agreement storage a) private view {
-        if (!_isProvider(a)) revert NotProvider(msg.sender);
+    function _billed(uint64 id, Offer calldata offer) private view returns (Call memory c) {
+        c = _head(id, offer);
+        _bill(c, offer, block.timestamp);
     }
 
-    function _isProvider(Agreement storage a) private view returns (bool) {
-        return msg.sender == a.provider || registry.identityOf(msg.sender) == a.provider;
+    /// @dev As _billed, but not CLOSED.
+    function _open(uint64 id, Offer calldata offer) private view returns (Call memory c) {
+        c = _billed(id, offer);
+        if (c.now == State.Closed) revert WrongState(id, State.Closed);
     }
 
-    function _payer(uint64 id, Agreement storage a) private view returns (address) {
-        return a.sponsored ? _sponsors[id] : a.client;
+    /// @dev Write back an open agreement: the money as settled, and the state.
+    function _store(Call memory c, State state) private {
+        Agreement storage a = _agreements[c.id];
+        uint8 flags = c.r.flags;
+        if (c.m.earnedX != 0 || flags & SETTLED != 0) {
+            flags |= SETTLED;
+            _earnedX[c.id] = c.m.earnedX;
+        }
+        a.state = state;
+        a.flags = flags;
+        a.tS = uint40(c.m.tS);
+        a.mainX = uint160(c.m.balX);
+        a.deadline = c.r.deadline;
+    }
+
+    /// @dev Write back what a closed agreement still owes the provider.
+    function _storeRest(Call memory c) private {
+        Agreement storage a = _agreements[c.id];
+        bool owes = c.m.earnedX != 0;
+        a.mainX = uint160(c.m.earnedX);
+        a.units = owes ? c.r.units : 0;
+        a.deadline = 0;
+        a.closedFrom = owes ? c.r.closedFrom : State.None;
+    }
+
+    function _wrongState(Call memory c, Offer calldata offer) private view {
+        _bill(c, offer, block.timestamp);
+        revert WrongState(c.id, c.now);
+    }
+
+    // ---- who
+
+    function _client(Call memory c, Offer calldata offer) private pure returns (address) {
+        return offer.side == SELL ? c.r.taker : offer.maker;
+    }
+
+    function _provider(Call memory c, Offer calldata offer) private view returns (address) {
+        if (offer.side == BUY) return c.r.taker;
+        return c.r.flags & BY_HOT_KEY == 0 ? offer.maker : _identities[c.id];
+    }
+
+    function _payer(Call memory c, Offer calldata offer) private view returns (address) {
+        return c.r.flags & SPONSORED == 0 ? _client(c, offer) : _sponsors[c.id];
+    }
+
+    function _isProvider(Call memory c, Offer calldata offer) private view returns (bool) {
+        address provider = _provider(c, offer);
+        return msg.sender == provider || registry.identityOf(msg.sender) == provider;
+    }
+
+    function _onlyClient(Call memory c, Offer calldata offer) private view {
+        if (msg.sender != _client(c, offer)) revert NotClient(msg.sender);
+    }
+
+    function _onlyProvider(Call memory c, Offer calldata offer) private view {
+        if (!_isProvider(c, offer)) revert NotProvider(msg.sender);
     }
 
     function _before(uint256 deadline) private view {
@@ -498,51 +612,5 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
     /// @dev ACTIVE, PAUSED, RECLAIMING: the payer may take back what is free.
     function _isRunning(State s) private pure returns (bool) {
         return s == State.Active || s == State.Paused || s == State.Reclaiming;
-    }
-
-    function _load(Agreement storage a, Offer calldata offer) private view returns (Settlement.Account memory m) {
-        m.earnedX = a.earnedX;
-        m.tS = a.tS;
-        if (a.state == State.Closed) return m; // nothing runs, nothing is locked
-        m.balX = a.balX;
-        m.rateX = a.rateX;
-        m.lockFixedX = _times(offer.retentionRateX, a.units) * offer.retention;
-    }
-
-    /// @dev The account billed up to now, and the state now.
-    function _touched(Agreement storage a, Offer calldata offer)
-        private
-        view
-        returns (Settlement.Account memory m, State s)
-    {
-        m = _load(a, offer);
-        s = Settlement.stateAt(m, a.state, a.startedAt, offer, block.timestamp);
-        m.touch(block.timestamp);
-    }
-
-    function _stateNow(Agreement storage a, Offer calldata offer) private view returns (State s) {
-        (, s) = _touched(a, offer);
-    }
-
-    function _store(Agreement storage a, Settlement.Account memory m) private {
-        a.balX = uint160(m.balX);
-        a.earnedX = uint160(m.earnedX);
-        a.tS = uint40(m.tS);
-    }
-
-    function _holdX(Agreement storage a, Offer calldata offer) private view returns (uint256) {
-        return _holdX(a, offer, block.timestamp);
-    }
-
-    /// @dev While open the newest D seconds; after the end what was held then stays frozen until closedAt + D. rateX
-    ///      survives the close for this.
-    function _holdX(Agreement storage a, Offer calldata offer, uint256 time) private view returns (uint256) {
-        if (a.state == State.Closed && time >= a.tS + uint256(offer.holdback)) return 0;
-        return uint256(a.rateX) * offer.holdback;
-    }
-
-    function _withdrawable(Settlement.Account memory m, uint256 holdX, State s) private pure returns (uint128) {
-        if (s == State.Provisioned || m.earnedX <= holdX) return 0;
-        return uint128((m.earnedX - holdX) >> 32);
     }
 }

@@ -13,7 +13,7 @@ import {BUY, CLASS_DEDICATED, CLASS_SHARED, LAST_KIND, Offer, Units} from "./Typ
 ///      agreements that came from it is what its provider set: no capacity is sold twice.
 contract OfferBook is IOfferBook, EIP712 {
     uint256 private constant CANCELLED = 1 << 32; // above the 32 bits of units filled
-    uint256 private constant LANES = 5; // of a pool: the members of Units, 32 bits each
+    uint256 private constant LANES_END = 5 * 32; // a pool is one word: the members of Units, 32 bits each
 
     address public immutable agreements;
     IProviderRegistry public immutable registry;
@@ -85,11 +85,13 @@ contract OfferBook is IOfferBook, EIP712 {
         uint256 have = _pools[provider][pool];
         uint256 give = _pack(unit);
         uint256 sum = 0;
-        for (uint256 lane = 0; lane < LANES; lane++) {
-            // The provider may have set the pool anew meanwhile: a full lane stays full, a close never fails.
-            uint256 v = _lane(have, lane) + _lane(give, lane) * units;
-            if (v > type(uint32).max) v = type(uint32).max;
-            sum |= v << (32 * lane);
+        unchecked {
+            for (uint256 at = 0; at < LANES_END; at += 32) {
+                // The provider may have set the pool anew meanwhile: a full lane stays full, a close never fails.
+                uint256 v = uint32(have >> at) + uint256(uint32(give >> at)) * units;
+                if (v > type(uint32).max) v = type(uint32).max;
+                sum |= v << at;
+            }
         }
         _pools[provider][pool] = sum;
     }
@@ -118,9 +120,7 @@ contract OfferBook is IOfferBook, EIP712 {
     /// @inheritdoc IOfferBook
     function remaining(address provider, bytes32 pool) external view returns (Units memory) {
         uint256 p = _pools[provider][pool];
-        return Units(
-            uint32(_lane(p, 0)), uint32(_lane(p, 1)), uint32(_lane(p, 2)), uint32(_lane(p, 3)), uint32(_lane(p, 4))
-        );
+        return Units(uint32(p), uint32(p >> 32), uint32(p >> 64), uint32(p >> 96), uint32(p >> 128));
     }
 
     /// @inheritdoc IOfferBook
@@ -136,6 +136,7 @@ contract OfferBook is IOfferBook, EIP712 {
         if (offer.class == CLASS_DEDICATED ? offer.overcommitPct != 100 : offer.overcommitPct < 100) {
             revert BadOffer("overcommitPct");
         }
+        if (offer.pausedRateX > offer.rateX) revert BadOffer("pausedRateX");
         if (offer.maxTerm != 0 && offer.maxTerm < offer.minTerm) revert BadOffer("maxTerm");
         if (uint256(offer.rejectFee) << 32 > uint256(offer.rateX) * offer.probeWindow) revert BadOffer("rejectFee");
         if (block.timestamp >= offer.expiry) revert OfferExpired(offer.expiry);
@@ -151,11 +152,13 @@ contract OfferBook is IOfferBook, EIP712 {
         uint256 have = _pools[provider][pool];
         uint256 take = _pack(unit);
         uint256 rest = 0;
-        for (uint256 lane = 0; lane < LANES; lane++) {
-            uint256 v = _lane(have, lane);
-            uint256 need = _lane(take, lane) * units;
-            if (need > v) revert PoolExhausted(provider, pool);
-            rest |= (v - need) << (32 * lane);
+        unchecked {
+            for (uint256 at = 0; at < LANES_END; at += 32) {
+                uint256 v = uint32(have >> at);
+                uint256 need = uint256(uint32(take >> at)) * units;
+                if (need > v) revert PoolExhausted(provider, pool);
+                rest |= (v - need) << at;
+            }
         }
         _pools[provider][pool] = rest;
     }
@@ -163,9 +166,5 @@ contract OfferBook is IOfferBook, EIP712 {
     function _pack(Units calldata u) private pure returns (uint256) {
         return uint256(u.vcpuMilli) | uint256(u.ramMib) << 32 | uint256(u.diskGib) << 64 | uint256(u.gpu) << 96
             | uint256(u.ipv4) << 128;
-    }
-
-    function _lane(uint256 packed, uint256 lane) private pure returns (uint256) {
-        return uint32(packed >> (32 * lane));
     }
 }

@@ -88,28 +88,34 @@ enum CloseReason {
     Reclaim // the provider left after its notice
 }
 
-/// @notice What the chain keeps of an agreement. Everything else follows from the offer behind `termsHash`.
+/// @notice What the chain keeps of an agreement. Everything else follows from the offer behind `termsHash`: the terms
+///         name the maker, the record names the taker (see partiesOf), the state decides which rate runs.
 struct Agreement {
     bytes32 termsHash; // hashStruct(offer)
-    address client;
+    // slot 1: all that accept, provisioned and acknowledge need
+    address taker; // SELL: the client, BUY: the provider's identity
     State state; // as stored; see stateAt for what it is at a given time
-    CloseReason reason;
+    uint8 flags; // BY_HOT_KEY, SPONSORED, SETTLED; upper half: CLOSED: the CloseReason
     uint40 startedAt; // TAKEN, ACCEPTED: when taken; later: when provisioned
     uint40 tS; // settled up to; CLOSED: when closed
-    address provider; // identity, never a hot key
-    uint96 rateX; // of all units together, as last billed; 0 before PROVISIONED
-    uint160 balX; // still the payer's
+    // slot 2: cleared when a closed agreement has paid out all
+    uint160 mainX; // open: balX, the payer's; CLOSED: what the provider has not collected yet
     uint32 units;
     uint40 deadline; // RECLAIMING: end of the notice
-    bool sponsored; // payer != client
-    uint160 earnedX; // the provider's, not yet collected; also after CLOSED
+    State closedFrom; // CLOSED: the stored state before
 }
+
+uint8 constant REASON_SHIFT = 4; // reason = CloseReason(flags >> REASON_SHIFT)
+uint8 constant BY_HOT_KEY = 1; // the maker of the SELL offer signed as a hot key of the provider
+uint8 constant SPONSORED = 2; // the payer is not the client
+uint8 constant SETTLED = 4; // open: earnedX as of tS is stored beside the record
 
 /// @notice An agreement's money at one moment, as the transaction of that second would find it.
 struct Balances {
     uint256 balX; // left for the payer
     uint256 earnedX; // owed to the provider
     uint256 lockFixedX; // part of balX that pays for kept disks
+    uint256 rateX; // in force, all units together
     uint256 freeX; // part of balX that withdrawFree gives back
     uint256 holdX; // part of earnedX that collect leaves
     uint128 withdrawable; // token-wei that collect would credit

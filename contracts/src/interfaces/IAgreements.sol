@@ -152,11 +152,14 @@ interface IAgreements {
     /// @notice collect() and the withdrawal of just that amount in one transaction; by the provider's identity.
     function collectTo(uint64 id, Offer calldata offer, address to) external returns (uint128 amount);
 
-    /// @notice The stored record; reverts with UnknownAgreement.
-    function agreement(uint64 id) external view returns (Agreement memory);
+    /// @notice The stored record, and why it is CLOSED (else None); reverts with UnknownAgreement.
+    function agreement(uint64 id) external view returns (Agreement memory record, CloseReason reason);
 
-    /// @notice Who gets refunds.
-    function payerOf(uint64 id) external view returns (address);
+    /// @notice Who is who: `provider` is an identity, `payer` gets refunds.
+    function partiesOf(uint64 id, Offer calldata offer)
+        external
+        view
+        returns (address client, address provider, address payer);
 
     /// @notice The state at `time`, if no transaction happens before. `time` before the last one counts as that.
     function stateAt(uint64 id, Offer calldata offer, uint64 time) external view returns (State);
