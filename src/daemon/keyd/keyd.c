@@ -13,6 +13,7 @@
  * Before all this, and before it reads a passphrase, the process gives up the network, starting
  * programs and core dumps for good (sandbox.c). */
 #include "base/daemon.h"
+#include "daemon/keyd/memory.h"
 #include "daemon/keyd/methods.h"
 #include "daemon/keyd/passphrase.h"
 #include "daemon/keyd/sandbox.h"
@@ -39,9 +40,12 @@ parse (MooshDaemon *daemon, Options *options, int argc, char **argv, GError **er
       "Read the passphrase from here", "N" },
     { "passphrase-credential", 0, 0, G_OPTION_ARG_STRING, &options->credential,
       "Read the passphrase from this systemd credential", "NAME" },
-    { "init", 0, 0, G_OPTION_ARG_NONE, &options->setup.init, "Make a wallet and exit", NULL },
+    { "init", 0, 0, G_OPTION_ARG_NONE, &options->setup.init,
+      "Make a wallet and exit (together with --write-policy: both)", NULL },
     { "mnemonic-fd", 0, 0, G_OPTION_ARG_INT, &options->setup.mnemonic_fd,
       "With --init: read the words from here", "N" },
+    { "mnemonic-file", 0, 0, G_OPTION_ARG_FILENAME, &options->setup.mnemonic_file,
+      "With --init: read the words from this file", "FILE" },
     { "words", 0, 0, G_OPTION_ARG_INT, &options->setup.words,
       "With --init: make this many words (12)", "N" },
     { "account", 0, 0, G_OPTION_ARG_INT, &options->setup.account,
@@ -163,7 +167,7 @@ serve (MooshDaemon *daemon, const Options *options, GError **error)
     servers = sockets_open (daemon, &keyd, error);
   if (servers != NULL)
     {
-      malloc_trim (0); /* scrypt's and the parser's leftovers */
+      memory_settle ();
       moosh_daemon_run (daemon);
       g_ptr_array_set_size (servers, 0);
     }
@@ -186,9 +190,9 @@ main (int argc, char **argv)
          && sandbox_enter (&error);
   if (done && options.setup.init)
     done = run_init (&daemon, &options, &error);
-  else if (done && options.setup.write_policy)
+  if (done && options.setup.write_policy)
     done = setup_write_policy (daemon.state_dir, &options.setup, &error);
-  else if (done)
+  if (done && !options.setup.init && !options.setup.write_policy)
     done = serve (&daemon, &options, &error);
   if (error != NULL)
     g_critical ("%s", error->message);

@@ -3,6 +3,7 @@
 #include "core/abi/tx.h"
 #include "core/hash/hash.h"
 #include "core/key/key.h"
+#include "daemon/keyd/memory.h"
 #include "daemon/keyd/statement.h"
 #include "daemon/keyd/typed.h"
 #include <sodium.h>
@@ -55,6 +56,7 @@ on_unlock (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GEr
   else
     done = vault_unlock (keyd->vault, passphrase, len, error);
   sodium_memzero (passphrase, len); /* the parsed copy is ours to wipe; nobody reads it again */
+  memory_settle ();
   return done ? json_object_new () : NULL;
 }
 

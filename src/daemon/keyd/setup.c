@@ -4,6 +4,8 @@
 #include "core/key/key.h"
 #include "daemon/keyd/passphrase.h"
 #include "daemon/keyd/policy.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +85,7 @@ static const char policy_template[]
 void
 setup_options_clear (SetupOptions *options)
 {
+  g_free (options->mnemonic_file);
   g_free (options->deployment);
   g_free (options->per_tx);
   g_free (options->per_day);
@@ -108,13 +111,29 @@ tidy (Passphrase *words)
   words->len = to;
 }
 
+/* Where the words come from: a descriptor, or a file that is opened here. -1 with `error` set. */
+static int
+words_fd (const SetupOptions *options, GError **error)
+{
+  int fd;
+
+  if (options->mnemonic_file == NULL)
+    return options->mnemonic_fd;
+  fd = open (options->mnemonic_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0)
+    g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "words: %s: %s", options->mnemonic_file,
+                 g_strerror (errno));
+  return fd;
+}
+
 static gboolean
 import_words (const char *dir, const SetupOptions *options, const Passphrase *passphrase,
               GError **error)
 {
   g_auto (Passphrase) words = { 0 };
+  int fd = words_fd (options, error);
 
-  if (!passphrase_from_fd (options->mnemonic_fd, &words, error))
+  if (fd < 0 || !passphrase_from_fd (fd, &words, error))
     return FALSE;
   tidy (&words);
   return vault_create (dir, words.text, (guint)options->account, passphrase, (guint)options->log2n,
@@ -156,8 +175,9 @@ setup_init (const char *dir, const SetupOptions *options, const Passphrase *pass
                    options->account);
       return FALSE;
     }
-  return options->mnemonic_fd >= 0 ? import_words (dir, options, passphrase, error)
-                                   : make_words (dir, options, passphrase, error);
+  return options->mnemonic_fd >= 0 || options->mnemonic_file != NULL
+             ? import_words (dir, options, passphrase, error)
+             : make_words (dir, options, passphrase, error);
 }
 
 /* The text behind one @name@ of the template; new string. */

@@ -4,7 +4,8 @@
 
 typedef struct {
   gboolean init;
-  int mnemonic_fd; /* -1: make fresh words */
+  int mnemonic_fd;     /* -1: see the file */
+  char *mnemonic_file; /* NULL as well: make fresh words */
   int words;
   int account;
   int log2n;
