@@ -17,7 +17,11 @@
   # Further kernel command line.
 , cmdline ? ""
   # The kernel, modules and programs (scripts/guest-kernel makes the directory).
-, guest ? builtins.storePath <guest>
+, guest ?
+    # <guest>/path names a store path that the provider has added. Giving the name its context makes it an input of the
+    # build without reading or copying it.
+    let path = builtins.readFile <guest/path>;
+    in builtins.appendContext path { ${path} = { path = true; }; }
 , system ? "x86_64-linux"
 }:
 let

@@ -1,12 +1,16 @@
 /** From a provision request to a bootable system: fetch, evaluate, build, check, keep.
  *
- * Strangers' code runs at two places, and each has its fence. *Evaluation* is a Nix program: a child with a memory
- * limit that gets SIGKILL at its deadline, restrict-eval (it sees the fetched tree, <moosh> and <guest>, nothing else)
- * and no import-from-derivation. The *build* is any program: Nix's sandbox without network, with limits on time,
- * silence, log, memory, processes and disk. Both run under `uid` in a store of their own below `state_dir`, so neither
- * root nor the host's /nix/store is ever in reach. Results are kept by (URL, commit, attribute). */
+ * Strangers' code runs at two places, and each has its fence. *Evaluation* is a Nix program: a
+ * child with a memory limit that gets SIGKILL at its deadline, restrict-eval (it sees the fetched
+ * tree, <moosh> and <guest>, nothing else) and no import-from-derivation. The *build* is any
+ * program: Nix's sandbox without network, with limits on time, silence, log, memory, processes and
+ * disk. Both run in a cage (cage.h) as an unprivileged user with a store of their own below
+ * `state_dir`: neither root, nor the host's files, nor its /nix/store, nor any network is in reach.
+ * Results are kept by (URL, commit, attribute). */
 #pragma once
 #include "machine/request.h"
+
+#define MOOSH_BUILD_USER "moosh-build"
 
 typedef struct MooshBuilder MooshBuilder;
 
@@ -31,11 +35,13 @@ typedef struct {
 
 /** All strings are copied. */
 typedef struct {
-  const char *state_dir; /* made if missing; holds the store, GC roots and scratch space. World-searchable, so that a
-                            guest's user can read its kernel: must not lie below a directory that is not */
-  const char *guest_dir; /* what scripts/guest-kernel made; NULL: MOOSH_GUEST or its default place */
-  const char *nix_dir;   /* our nix/ directory, <moosh> to blueprints */
-  uid_t uid;             /* who builds; 0: we do ourselves */
+  const char *state_dir; /* made if missing; holds the store, GC roots and scratch space. Where it
+                            lies does not matter: the build user gets to it through its cage */
+  const char
+      *guest_dir;      /* what scripts/guest-kernel made; NULL: MOOSH_GUEST or its default place */
+  const char *nix_dir; /* our nix/ directory, <moosh> to blueprints */
+  uid_t uid; /* who builds, when we are root; 0: the user MOOSH_BUILD_USER, or nobody where there is
+                none */
   gid_t gid;
   gboolean allow_file;          /* file:// URLs */
   gboolean allow_private_hosts; /* URLs whose host is a loopback, private or link-local address */
@@ -43,8 +49,8 @@ typedef struct {
   MooshBuildLimits limits;
 } MooshBuilderConfig;
 
-/** Make the directories; touches nothing else. MOOSH_ERROR_NOT_FOUND: no nix, git or guest directory (the message says
- * what to install or run). */
+/** Make the directories; touches nothing else. MOOSH_ERROR_NOT_FOUND: no nix, git or guest
+ * directory (the message says what to install or run). */
 MooshBuilder *moosh_builder_new (const MooshBuilderConfig *config, GError **error);
 /** No build may be running. */
 void moosh_builder_free (MooshBuilder *builder);
@@ -55,7 +61,8 @@ typedef struct {
   char *dir;        /* where it lies */
   char *kernel, *initrd;
   char *cmdline;     /* the text, one line, at most 2048 bytes */
-  char *store_image; /* read-only disk with the system's store, or NULL when the initrd is all there is */
+  char *store_image; /* read-only disk with the system's store, or NULL when the initrd is all there
+                        is */
   guint8 log_digest[32]; /* SHA-256 of the log file (of the kept log when cached) */
   gboolean cached;
   double seconds; /* spent in this call */
@@ -63,27 +70,32 @@ typedef struct {
 
 void moosh_system_free (MooshSystem *system);
 
-/** `step`: "fetch", "evaluate", "build", "check", each as it begins, in words for people. Called on the calling
- * thread. */
+/** `step`: "fetch", "evaluate", "build", "check", each as it begins, in words for people. Called on
+ * the calling thread. */
 typedef void (*MooshStepFunc) (const char *step, gpointer user_data);
 
 /** Build `request`, or find it built. Blocks: worker threads only; any number of them may call.
  *
  * policy    the offer's software policy (policy.h); NULL or "": everything is allowed
- * log_path  gets what git, Nix and the build said, at most limits.log_bytes; made anew, kept on failure
- * step      may be NULL
+ * log_path  gets what git, Nix and the build said, at most limits.log_bytes; made anew, kept on
+ * failure step      may be NULL
  *
- * Errors (each message is a sentence that can be shown to the tenant): MOOSH_ERROR_DENIED: policy, URL scheme or host;
- * MOOSH_ERROR_NOT_FOUND: repository, commit or attribute; MOOSH_ERROR_UNAVAILABLE: server not reachable;
- * MOOSH_ERROR_LIMIT: a limit above, named; MOOSH_ERROR_TIMEOUT: a deadline, named; MOOSH_ERROR_CANCELLED;
- * MOOSH_ERROR_REFUSED: does not evaluate or build, or the result is no system; MOOSH_ERROR_FAILED: our own trouble. */
-MooshSystem *moosh_builder_build (MooshBuilder *builder, const MooshRequest *request, const char *policy,
-                                  const char *log_path, MooshStepFunc step, gpointer user_data,
-                                  GCancellable *cancellable, GError **error);
+ * Errors (each message is a sentence that can be shown to the tenant): MOOSH_ERROR_DENIED: policy,
+ * URL scheme or host; MOOSH_ERROR_NOT_FOUND: repository, commit or attribute;
+ * MOOSH_ERROR_UNAVAILABLE: server not reachable; MOOSH_ERROR_LIMIT: a limit above, named;
+ * MOOSH_ERROR_TIMEOUT: a deadline, named; MOOSH_ERROR_CANCELLED; MOOSH_ERROR_REFUSED: does not
+ * evaluate or build, or the result is no system; MOOSH_ERROR_FAILED: our own trouble. */
+MooshSystem *moosh_builder_build (MooshBuilder *builder, const MooshRequest *request,
+                                  const char *policy, const char *log_path, MooshStepFunc step,
+                                  gpointer user_data, GCancellable *cancellable, GError **error);
 
-/** Forget every kept system that is not in `keep` (store paths, NULL-terminated) and collect garbage. `ret_freed`
- * (may be NULL): bytes. MOOSH_ERROR_CONFLICT: a build is running. */
-gboolean moosh_builder_collect (MooshBuilder *builder, const char *const *keep, guint64 *ret_freed, GError **error);
+/** SHA-256 of a log file: what a close reason cites, also for a build that failed. */
+gboolean moosh_build_log_digest (const char *log_path, guint8 ret[32], GError **error);
+
+/** Forget every kept system that is not in `keep` (store paths, NULL-terminated) and collect
+ * garbage. `ret_freed` (may be NULL): bytes. MOOSH_ERROR_CONFLICT: a build is running. */
+gboolean moosh_builder_collect (MooshBuilder *builder, const char *const *keep, guint64 *ret_freed,
+                                GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MooshBuilder, moosh_builder_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MooshSystem, moosh_system_free)
