@@ -35,7 +35,7 @@ void
 moosh_cores_add (MooshCores *cores, guint core)
 {
   g_return_if_fail (core < MOOSH_CORES_MAX);
-  cores->bits[core / 64] |= (guint64) 1 << (core % 64);
+  cores->bits[core / 64] |= (guint64)1 << (core % 64);
 }
 
 guint
@@ -44,7 +44,7 @@ moosh_cores_count (const MooshCores *cores)
   guint count = 0;
 
   for (guint i = 0; i < G_N_ELEMENTS (cores->bits); i++)
-    count += (guint) __builtin_popcountll (cores->bits[i]);
+    count += (guint)__builtin_popcountll (cores->bits[i]);
   return count;
 }
 
@@ -85,7 +85,7 @@ moosh_cores_parse (const char *text, MooshCores *ret)
       guint64 core;
       if (!g_ascii_string_to_unsigned (*part, 10, 0, MOOSH_CORES_MAX - 1, &core, NULL))
         return FALSE;
-      moosh_cores_add (&cores, (guint) core);
+      moosh_cores_add (&cores, (guint)core);
     }
   again = moosh_cores_print (&cores);
   if (strcmp (again, text) != 0)
@@ -117,9 +117,9 @@ MooshMachineUnits
 moosh_pool_sellable (const MooshPool *pool)
 {
   MooshMachineUnits sellable = pool->capacity;
-  guint64 vcpu_milli = (guint64) pool->capacity.vcpu_milli * pool->overcommit_pct / 100;
+  guint64 vcpu_milli = (guint64)pool->capacity.vcpu_milli * pool->overcommit_pct / 100;
 
-  sellable.vcpu_milli = (guint32) MIN (vcpu_milli, G_MAXUINT32);
+  sellable.vcpu_milli = (guint32)MIN (vcpu_milli, G_MAXUINT32);
   return sellable;
 }
 
@@ -150,14 +150,16 @@ check_units (const MooshPool *pool, const MooshMachineUnits *units, GError **err
 }
 
 static void
-set_sold_out (const MooshPool *pool, const char *resource, guint32 asked, guint32 left, GError **error)
+set_sold_out (const MooshPool *pool, const char *resource, guint32 asked, guint32 left,
+              GError **error)
 {
-  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "pool %.16s is sold out: %s asked %u, left %u", pool->id,
-               resource, asked, left);
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT,
+               "pool %.16s is sold out: %s asked %u, left %u", pool->id, resource, asked, left);
 }
 
 gboolean
-moosh_pool_reserve (MooshPool *pool, const MooshMachineUnits *units, MooshCores *ret_cores, GError **error)
+moosh_pool_reserve (MooshPool *pool, const MooshMachineUnits *units, MooshCores *ret_cores,
+                    GError **error)
 {
   MooshMachineUnits left = moosh_pool_free (pool);
   MooshCores idle = pool->cores, taken = { { 0 } };
@@ -189,9 +191,11 @@ moosh_pool_reserve (MooshPool *pool, const MooshMachineUnits *units, MooshCores 
 
 /* Add cores of `from` (NULL: of all) that `others` does not own, until `cores` has `wanted`. */
 static void
-fill_cores (MooshCores *cores, guint wanted, const MooshCores *from, const MooshCores *others, guint n_cores)
+fill_cores (MooshCores *cores, guint wanted, const MooshCores *from, const MooshCores *others,
+            guint n_cores)
 {
-  for (guint core = 0; core < MIN (n_cores, MOOSH_CORES_MAX) && moosh_cores_count (cores) < wanted; core++)
+  for (guint core = 0; core < MIN (n_cores, MOOSH_CORES_MAX) && moosh_cores_count (cores) < wanted;
+       core++)
     if (!moosh_cores_has (others, core) && (from == NULL || moosh_cores_has (from, core)))
       moosh_cores_add (cores, core);
 }
@@ -200,15 +204,16 @@ gboolean
 moosh_pool_choose_cores (MooshPool *pool, const MooshCores *others, guint n_cores, GError **error)
 {
   guint wanted = pool->class == MOOSH_POOL_DEDICATED ? pool->capacity.vcpu_milli / 1000 : 0;
-  MooshCores chosen = pool->busy; /* a running machine keeps its cores, whatever the capacity says now */
+  MooshCores chosen
+      = pool->busy; /* a running machine keeps its cores, whatever the capacity says now */
 
   fill_cores (&chosen, wanted, &pool->cores, others, n_cores);
   fill_cores (&chosen, wanted, NULL, others, n_cores);
   if (moosh_cores_count (&chosen) < wanted)
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_LIMIT,
-                   "pool %.16s: %u dedicated cores asked, the host has %u that no other pool owns", pool->id, wanted,
-                   moosh_cores_count (&chosen));
+                   "pool %.16s: %u dedicated cores asked, the host has %u that no other pool owns",
+                   pool->id, wanted, moosh_cores_count (&chosen));
       return FALSE;
     }
   pool->cores = chosen;

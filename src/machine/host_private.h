@@ -1,0 +1,47 @@
+/* What the files of the host share. */
+#pragma once
+#include "machine/blueprint.h"
+#include "machine/host.h"
+#include "machine/qemu.h"
+
+/* Who drives one machine, and how to interrupt it. */
+typedef struct {
+  gint64 id;
+  gboolean busy;      /* a thread is at it */
+  gboolean again;     /* something changed meanwhile: look once more */
+  GCancellable *stop; /* the build or boot going on now */
+} Worker;
+
+struct MooshHost {
+  MooshHostConfig config;
+  MooshStore *store;
+  MooshBuilder *builder; /* NULL: builder_error says why */
+  char *builder_error;
+  MooshQemu *qemu;
+  MooshDriver *driver; /* the one driver there is: qemu's */
+  GThreadPool *pool;
+  GMutex inventory;    /* reservations and changes of pools take turns */
+  GMutex lock;         /* guards what follows */
+  GCond changed;       /* a machine's state, or the end of a worker */
+  GHashTable *workers; /* id → Worker */
+  gboolean stopping;
+  GThread *clock; /* retention, firewall */
+  gint64 next_look_us;
+};
+
+/* Have the machine's worker look at it; `interrupt`: what it is doing is not wanted any more. Any
+ * thread. */
+void moosh_host_kick (MooshHost *host, gint64 id, gboolean interrupt);
+
+/* Bring a machine to where it is wanted; the worker's one function (host_drive.c). */
+void moosh_host_drive (MooshHost *host, gint64 id, GCancellable *stop);
+
+/* Say in the machine's log what happened, with the time. */
+void moosh_host_say (MooshHost *host, const MooshMachine *m, const char *format, ...)
+    G_GNUC_PRINTF (3, 4);
+
+/* Write the driven half of the machine and wake who waits for it. */
+gboolean moosh_host_save (MooshHost *host, const MooshMachine *m, GError **error);
+
+/* Look again at this machine when the wall clock says `at_s`. */
+void moosh_host_look_at (MooshHost *host, gint64 at_s);
