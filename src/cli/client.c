@@ -116,6 +116,13 @@ cli_token (Cli *cli, GError **error)
           "mooshd does not know the token yet (is the chain reachable? `moosh doctor` says): ");
       return FALSE;
     }
+  if (*symbol == '\0')
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE,
+                   "mooshd has not learned the token's name from the chain yet: `moosh doctor` "
+                   "says what is wrong");
+      return FALSE;
+    }
   if (decimals < 0 || decimals > MOOSH_U256_DECIMALS_MAX)
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_PROTOCOL, "the token %s says it has %d decimals",

@@ -33,7 +33,8 @@ extern const CliOption cli_rate_options[];
 CliRun cli_wallet_show, cli_wallet_withdraw;
 /* doctor.c */
 CliRun cli_doctor;
-/* vmm_*.c */
-CliRun cli_vmm_setup, cli_vmm_status, cli_vmm_machines, cli_vmm_logs, cli_vmm_offers,
-    cli_vmm_withdraw;
+/* vmm_setup.c, vmm_status.c */
+CliRun cli_vmm_setup;
+CliRun cli_vmm_status, cli_vmm_machines, cli_vmm_logs, cli_vmm_offers, cli_vmm_withdraw;
+CliRun cli_vmm_cancel, cli_vmm_doctor;
 extern const CliOption cli_vmm_setup_options[], cli_vmm_logs_options[];

@@ -23,6 +23,8 @@ const CliOption cli_init_options[] = {
   { "provider", 0, NULL, "This node sells machines", NULL },
   { "passphrase-file", 0, "FILE", "Read the wallet's passphrase from here instead of asking",
     "file" },
+  { "per-tx", 0, "WEI", "Most that one transaction may spend, in the token's smallest unit", NULL },
+  { "per-day", 0, "WEI", "Most that a day may spend", NULL },
   { "mnemonic-file", 0, "FILE", "Bring the words of an existing wallet", "file" },
   { NULL, 0, NULL, NULL, NULL },
 };
@@ -55,49 +57,79 @@ show_mnemonic (char *words)
   moosh_wipe (words, strlen (words));
 }
 
-/* Run `moosh-keyd --init` with the passphrase on a descriptor; the new wallet's words come back on
- * its stdout. */
+/* Run moosh-keyd once with `arguments` (NULL-ended) and descriptors it may read; its stdout in
+ * `ret_out`. */
 static gboolean
-run_keyd_init (Cli *cli, const char *passphrase, GError **error)
+run_keyd (Cli *cli, const char *const *arguments, const int *pass_fds, char **ret_out,
+          GError **error)
 {
   g_autofree char *program = cli_process_find (CLI_KEYD, error);
-  int fd = program ? secret_fd (passphrase) : -1;
-  g_autofree char *fd_text = g_strdup_printf ("%d", fd);
-  const char *mnemonic = cli_value (cli, "mnemonic-file");
-  const char *argv[] = { program,
-                         "--state",
-                         cli->state_dir,
-                         "--init",
-                         "--passphrase-fd",
-                         fd_text,
-                         mnemonic ? "--mnemonic-file" : NULL,
-                         mnemonic,
-                         NULL };
-  const int pass[] = { fd, -1 };
-  MooshSpawn spawn = { .argv = argv, .pass_fds = pass };
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+  MooshSpawn spawn = { .pass_fds = pass_fds };
   g_auto (MooshOutput) output = { 0 };
-  gboolean ok;
 
   if (program == NULL)
     return FALSE;
-  ok = moosh_spawn_run (&spawn, 120000, 65536, NULL, NULL, &output, error);
-  close (fd);
-  if (ok && output.exit_status != 0)
+  g_ptr_array_add (argv, program);
+  g_ptr_array_add (argv, (gpointer) "--state");
+  g_ptr_array_add (argv, cli->state_dir);
+  for (; *arguments != NULL; arguments++)
+    g_ptr_array_add (argv, (gpointer)*arguments);
+  g_ptr_array_add (argv, NULL);
+  spawn.argv = (const char *const *)argv->pdata;
+  if (!moosh_spawn_run (&spawn, 120000, 65536, NULL, NULL, &output, error))
+    return FALSE;
+  if (output.exit_status != 0)
     {
       g_strstrip (output.err);
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED,
-                   "moosh-keyd could not make the wallet: %s", output.err);
-      ok = FALSE;
+      g_set_error (error, MOOSH_ERROR,
+                   output.exit_status > 1 && output.exit_status < 16 ? output.exit_status - 1 : 0,
+                   "%s", *output.err ? output.err : "moosh-keyd failed and said nothing");
+      return FALSE;
     }
+  if (ret_out != NULL)
+    *ret_out = g_steal_pointer (&output.out);
+  return TRUE;
+}
+
+/* Have keyd make the wallet. Fresh words come back on its stdout and are shown once. */
+static gboolean
+run_keyd_init (Cli *cli, const char *passphrase, GError **error)
+{
+  const char *mnemonic = cli_value (cli, "mnemonic-file");
+  int words_fd = mnemonic ? open (mnemonic, O_RDONLY | O_CLOEXEC) : -1;
+  int fd = secret_fd (passphrase);
+  g_autofree char *fd_text = g_strdup_printf ("%d", fd),
+                  *words_text = g_strdup_printf ("%d", words_fd);
+  const char *arguments[] = { "--init",   "--passphrase-fd",
+                              fd_text,    mnemonic ? "--mnemonic-fd" : NULL,
+                              words_text, NULL };
+  const int pass[] = { fd, words_fd < 0 ? -1 : words_fd, -1 };
+  char *out = NULL;
+  gboolean ok = FALSE;
+
+  if (mnemonic != NULL && words_fd < 0)
+    g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND, "cannot read the words from %s: %s",
+                 mnemonic, g_strerror (errno));
+  else if (fd < 0)
+    g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "no memory for the passphrase: %s",
+                 g_strerror (errno));
+  else
+    ok = run_keyd (cli, arguments, pass, &out, error);
+  if (fd >= 0)
+    close (fd);
+  if (words_fd >= 0)
+    close (words_fd);
   if (ok && mnemonic == NULL)
-    show_mnemonic (output.out);
+    show_mnemonic (out);
+  g_free (out);
   return ok;
 }
 
 static gboolean
 make_wallet (Cli *cli, GError **error)
 {
-  g_autofree char *path = cli_path (cli, "wallet.json");
+  g_autofree char *path = cli_path (cli, "keys/wallet.json");
   char *passphrase;
   gboolean ok;
 
@@ -114,12 +146,55 @@ make_wallet (Cli *cli, GError **error)
   return ok;
 }
 
-/* Check the deployment and copy it into the state directory. */
+/* What the wallet signs: written once, and again only for other contracts or other limits. */
 static gboolean
-take_deployment (Cli *cli, const char *from, GError **error)
+write_policy (Cli *cli, gboolean new_contracts, GError **error)
+{
+  g_autofree char *path = cli_path (cli, "keyd-policy.conf");
+  g_autofree char *deployment = cli_path (cli, "deployment.json");
+  g_autofree char *old = g_strconcat (path, ".old", NULL);
+  g_autoptr (GPtrArray) arguments = g_ptr_array_new ();
+  static const char *const limits[] = { "per-tx", "per-day" };
+  const char *const options[] = { "--per-tx", "--per-day" };
+  gboolean asked = cli_value (cli, "per-tx") != NULL || cli_value (cli, "per-day") != NULL;
+  gboolean there = g_file_test (path, G_FILE_TEST_EXISTS);
+
+  if (there && !new_contracts && !asked)
+    return TRUE;
+  if (there && g_rename (path, old) != 0)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot rename %s: %s", path,
+                   g_strerror (errno));
+      return FALSE;
+    }
+  g_ptr_array_add (arguments, (gpointer) "--write-policy");
+  g_ptr_array_add (arguments, (gpointer) "--deployment");
+  g_ptr_array_add (arguments, deployment);
+  for (guint i = 0; i < G_N_ELEMENTS (limits); i++)
+    if (cli_value (cli, limits[i]) != NULL)
+      {
+        g_ptr_array_add (arguments, (gpointer)options[i]);
+        g_ptr_array_add (arguments, (gpointer)cli_value (cli, limits[i]));
+      }
+  g_ptr_array_add (arguments, NULL);
+  if (!run_keyd (cli, (const char *const *)arguments->pdata, NULL, NULL, error))
+    {
+      if (there)
+        g_rename (old, path);
+      return FALSE;
+    }
+  if (there)
+    cli_say ("keyd-policy.conf is written anew; the old one is %s.", old);
+  return TRUE;
+}
+
+/* Check the deployment and copy it into the state directory. `ret_changed`: it is another one than
+ * before. */
+static gboolean
+take_deployment (Cli *cli, const char *from, gboolean *ret_changed, GError **error)
 {
   g_autofree char *to = cli_path (cli, "deployment.json");
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *before = NULL;
   g_autoptr (JsonObject) deployment = NULL;
   g_autoptr (GError) local = NULL;
   gint64 id = 0;
@@ -145,6 +220,7 @@ take_deployment (Cli *cli, const char *from, GError **error)
                    cli_value (cli, "chain-id"));
       return FALSE;
     }
+  *ret_changed = !g_file_get_contents (to, &before, NULL, NULL) || strcmp (before, text) != 0;
   return g_file_set_contents (to, text, (gssize)len, error);
 }
 
@@ -221,6 +297,7 @@ cli_init (Cli *cli, GError **error)
   g_autofree char *known = cli_path (cli, "deployment.json");
   g_autofree char *answer = NULL;
   const char *deployment = cli_value (cli, "deployment");
+  gboolean changed = FALSE;
 
   if (g_mkdir_with_parents (cli->state_dir, 0700) != 0)
     {
@@ -238,9 +315,10 @@ cli_init (Cli *cli, GError **error)
         }
       deployment = answer;
     }
-  if (deployment != NULL && !take_deployment (cli, deployment, error))
+  if (deployment != NULL && !take_deployment (cli, deployment, &changed, error))
     return FALSE;
-  if (!write_config (cli, error) || !make_wallet (cli, error))
+  if (!write_config (cli, error) || !make_wallet (cli, error)
+      || !write_policy (cli, changed, error))
     return FALSE;
   cli_say ("The node is set up in %s. Start it with `moosh node start`%s.", cli->state_dir,
            cli_is_provider (cli) ? ", then sell with `moosh-vmm setup`" : "");

@@ -171,18 +171,23 @@ help_command (const CliProgram *program, const CliCommand *command)
   print_options ("Everywhere", cli_global_options);
 }
 
-static void
+/* The commands of a noun, or with NULL all; how many that were. */
+static guint
 help_list (const CliProgram *program, const char *noun)
 {
+  gsize len = noun ? strlen (noun) : 0;
+  guint n = 0;
+
   for (const CliCommand *c = program->commands; c->words != NULL; c++)
-    if (noun == NULL
-        || (g_str_has_prefix (c->words, noun) && strchr ("  ", c->words[strlen (noun)]) != NULL))
+    if (noun == NULL || (strncmp (c->words, noun, len) == 0 && c->words[len] == ' '))
       {
         g_autofree char *left
             = g_strdup_printf ("%s%s%s", c->words, *c->usage ? " " : "", c->usage);
 
-        printf ("  %-34s %s\n", left, c->summary);
+        printf ("  %s%*s %s\n", left, (int)MAX (34 - g_utf8_strlen (left, -1), 0), "", c->summary);
+        n++;
       }
+  return n;
 }
 
 static void
@@ -277,11 +282,16 @@ run (Cli *cli, int argc, char **argv, GError **error)
         printf ("%s %s\n", cli->program->name, MOOSH_VERSION);
       else if (argc > 2 && cli_find (cli->program, argv + 2, &used) != NULL)
         help_command (cli->program, cli_find (cli->program, argv + 2, &used));
+      else if (argc > 2 && help_list (cli->program, argv[2]) > 0)
+        return TRUE;
       else
         help_program (cli->program);
       return TRUE;
     }
   cli->command = cli_find (cli->program, argv + 1, &used);
+  if (cli->command == NULL && wants (argc, argv, "--help", "-h", FALSE, 1)
+      && help_list (cli->program, argv[1]) > 0)
+    return TRUE;
   if (cli->command == NULL)
     return unknown (cli->program, argv[1], argc > 2 ? argv[2] : NULL, error);
   argv[used] = argv[0];

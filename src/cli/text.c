@@ -254,6 +254,19 @@ cli_amount_text (const char *wei, guint decimals, guint places)
   return g_strdup (text);
 }
 
+char *
+cli_price_text (const char *amount, guint places)
+{
+  enum { FINE = 36 }; /* more places than any token has */
+  MooshU256 v;
+  char wei[79];
+
+  if (amount == NULL || moosh_u256_from_amount (amount, FINE, &v) != MOOSH_OK)
+    return NULL;
+  moosh_u256_to_decimal (&v, wei);
+  return cli_amount_text (wei, FINE, places);
+}
+
 static char *
 decimal (const MooshU256 *v)
 {

@@ -30,6 +30,9 @@ char *cli_vcpu (gint64 milli);
  * amount that would show as zero but is not becomes "<0.000001". NULL for text that is no number.
  */
 char *cli_amount_text (const char *wei, guint decimals, guint places);
+/** "0.0150000001" as "0.015": at most `places` places, cut, like cli_amount_text. NULL for NULL or
+ * no number. */
+char *cli_price_text (const char *amount, guint places);
 /** rate·2^32 wei per second as wei per hour, cut. NULL for text that is no number. */
 char *cli_rate_per_hour (const char *rate_x);
 /** Tokens per hour as rate·2^32 wei per second, rounded up: a seller is never paid less than the

@@ -56,17 +56,18 @@ cli_view_amount (Cli *cli, JsonObject *object, const char *member)
   return wei != NULL ? cli_amount (cli, wei) : g_strdup ("-");
 }
 
+/* price_per_hour is for all units together, so it goes before rate_x. */
 char *
 cli_view_rate (Cli *cli, JsonObject *object)
 {
   const char *rate = moosh_json_string_or (object, "rate_x", NULL);
   const char *price = moosh_json_string_or (object, "price_per_hour", NULL);
+  g_autofree char *short_price = cli_price_text (price, 6);
 
-  if (rate != NULL)
-    return cli_rate (cli, rate);
-  return price != NULL
-             ? g_strdup_printf ("%s %s/h", price, cli->token_symbol ? cli->token_symbol : "")
-             : g_strdup ("-");
+  if (short_price != NULL)
+    return g_strdup_printf ("%s%s%s/h", short_price, cli->token_symbol ? " " : "",
+                            cli->token_symbol ? cli->token_symbol : "");
+  return rate != NULL ? cli_rate (cli, rate) : g_strdup ("-");
 }
 
 gint64

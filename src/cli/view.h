@@ -18,7 +18,7 @@ gboolean cli_requirements (Cli *cli, JsonObject *params, gboolean *ret_any, GErr
 
 /** `object`'s member as text for people; new strings. Missing members show as "-". */
 char *cli_view_amount (Cli *cli, JsonObject *object, const char *member);
-/** "0.015 MUSD/h" from rate_x, or from price_per_hour where that is missing. */
+/** "0.015 MUSD/h" from price_per_hour, or from rate_x where that is missing. */
 char *cli_view_rate (Cli *cli, JsonObject *object);
 /** "2 vCPU, 1 GiB, 10 GiB disk" from an object with units in either spelling. */
 char *cli_view_units (JsonObject *units);
