@@ -266,7 +266,7 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
     function collect(uint64 id, Offer calldata offer) external nonReentrant returns (uint128 amount) {
         Call memory c = _billed(id, offer);
         address provider = _provider(c, offer);
-        amount = _collect(c, offer, provider);
+        amount = _collect(c, offer, provider, address(0));
         escrowVault.credit(offer.token, provider, amount);
     }
 
@@ -275,17 +275,20 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
         Call memory c = _billed(id, offer);
         // Not a hot key: this one moves money out.
         if (msg.sender != _provider(c, offer)) revert NotProvider(msg.sender);
-        amount = _collect(c, offer, msg.sender);
-        escrowVault.pay(offer.token, msg.sender, to, amount);
+        amount = _collect(c, offer, msg.sender, to);
+        escrowVault.pay(offer.token, to, amount);
     }
 
-    function _collect(Call memory c, Offer calldata offer, address provider) private returns (uint128 amount) {
+    function _collect(Call memory c, Offer calldata offer, address provider, address to)
+        private
+        returns (uint128 amount)
+    {
         amount = _withdrawable(c, offer, block.timestamp);
         if (amount == 0) revert NothingToCollect();
         c.m.earnedX -= uint256(amount) << 32;
         if (c.r.state == State.Closed) _storeRest(c);
         else _store(c, c.r.state);
-        emit Collected(c.id, provider, amount);
+        emit Collected(c.id, provider, to, amount);
     }
 
     // ---- the end
@@ -455,9 +458,11 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
 
     // ---- amounts
 
-    /// @dev A rate or a fee of all units together.
-    function _times(uint256 perUnit, uint32 units) private pure returns (uint256) {
-        return perUnit * units;
+    /// @dev A rate or a fee of all units together, below 2^160.
+    function _times(uint128 perUnit, uint32 units) private pure returns (uint256) {
+        unchecked {
+            return uint256(perUnit) * units;
+        }
     }
 
     function _rate(uint96 unitRateX, uint32 units) private pure returns (uint256 rateX) {

@@ -41,8 +41,8 @@ contract EscrowVault is IEscrowVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IEscrowVault
-    function pay(address token, address account, address to, uint128 amount) external onlyAgreements nonReentrant {
-        _push(account, token, to, amount);
+    function pay(address token, address to, uint128 amount) external onlyAgreements nonReentrant {
+        Tokens.push(token, to, amount);
     }
 
     /// @inheritdoc IEscrowVault

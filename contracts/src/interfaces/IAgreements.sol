@@ -34,7 +34,8 @@ interface IAgreements {
     event ToppedUp(uint64 indexed id, address indexed from, uint128 amount);
     event FreeWithdrawn(uint64 indexed id, address indexed payer, uint128 amount);
     event Reclaiming(uint64 indexed id, uint64 deadline);
-    event Collected(uint64 indexed id, address indexed provider, uint128 amount);
+    /// @param to where the tokens went; 0 = credited in the EscrowVault
+    event Collected(uint64 indexed id, address indexed provider, address to, uint128 amount);
     /// @param toProvider token-wei now waiting for the provider in collect() (earlier collects not included)
     /// @param toPayer token-wei credited to the payer in the EscrowVault
     /// @param penalty token-wei of the provider's bond given to the client (claimable in the StakeVault)

@@ -5,6 +5,7 @@ import {Permit} from "../Types.sol";
 
 /// @title Clients' money. It leaves only to whom Agreements credited it, when they pull it.
 interface IEscrowVault {
+    /// @notice Credit was taken out.
     event Withdrawn(address indexed account, address indexed token, address to, uint256 amount);
 
     error NotAgreements(address caller);
@@ -18,8 +19,8 @@ interface IEscrowVault {
         returns (uint128 received);
     /// @notice Agreements only: credit an account.
     function credit(address token, address account, uint128 amount) external;
-    /// @notice Agreements only: pay out at once what would be credited.
-    function pay(address token, address account, address to, uint128 amount) external;
+    /// @notice Agreements only: pay out at once what would be credited (Agreements emits Collected for it).
+    function pay(address token, address to, uint128 amount) external;
 
     /// @notice Take out credit of the caller, from all its agreements at once.
     /// @param amount token-wei; 0 = all

@@ -95,6 +95,8 @@ abstract contract Market {
         o.provisionWithin = 20 minutes;
         o.probeWindow = 10 minutes;
         o.lockPeriod = 24 hours;
+        o.policyHash = keccak256("policy");
+        o.faultDomain = keccak256("site");
         o.volume = 8;
         o.reach = keccak256("reach");
         o.salt = 0x123456789abcdef0;
@@ -105,6 +107,7 @@ abstract contract Market {
         o = sellOffer();
         o.maker = client;
         o.side = BUY;
+        o.policyHash = 0;
     }
 
     function signedBy(uint256 key, Offer memory o) internal view returns (bytes memory) {
