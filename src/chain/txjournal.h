@@ -105,12 +105,13 @@ gboolean moosh_tx_lookup (MooshTxJournal *journal, const char *purpose, MooshTxR
  * renamed). MOOSH_ERROR_CONFLICT in any other state. */
 gboolean moosh_tx_retire (MooshTxJournal *journal, const char *purpose, GError **error);
 
-/** The newest `max` records whose purpose, a "#n" at its end left out, ends in `suffix` ("" for all), newest first:
- * array of MooshTxRecord *, owned. */
+/** The newest `max` records whose purpose, a "#n" at its end left out, ends in `suffix` ("" for
+ * all), newest first: array of MooshTxRecord *, owned. */
 GPtrArray *moosh_tx_list (MooshTxJournal *journal, const char *suffix, guint max, GError **error);
 
-/** `stem` with a number behind it, "topup:12#3", for an action that may be done again: one that no record has, or, while
- * the newest of this stem is not final, that one's, so that asking twice in a row does not do it twice. New string. */
+/** `stem` with a number behind it, "topup:12#3", for an action that may be done again: one that no
+ * record has, or, while the newest of this stem is not final, that one's, so that asking twice in a
+ * row does not do it twice. New string. */
 char *moosh_tx_fresh_purpose (MooshTxJournal *journal, const char *stem);
 
 /** One round for everything not final: look for receipts, send again, raise fees. FALSE only when
