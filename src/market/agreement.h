@@ -100,7 +100,8 @@ int moosh_terms_from_offer (const MooshOffer *offer, uint32_t count, MooshTerms 
 
 /** The least deposit in wei: lock period and retention, rounded up, and at least the reject fee. */
 MooshU256 moosh_terms_min_deposit (const MooshTerms *terms);
-/** The deposit that filling a bid moves: as above with the longer of lock period and minimum term. */
+/** The deposit that filling a bid moves: as above with the longer of lock period and minimum term.
+ */
 MooshU256 moosh_terms_fill_deposit (const MooshTerms *terms);
 /** max(⌊rate·(notice + holdback)/2^32⌋, floor) in wei. */
 MooshU256 moosh_terms_bond (const MooshTerms *terms, const MooshU256 *floor_wei);
@@ -118,6 +119,26 @@ typedef struct {
   MooshU256 frozen_x; /* held back until closed_s + holdback_s */
   MooshU256 bond;     /* wei reserved; 0 once closed */
 } MooshAgreement;
+
+/** What Agreements.agreement(id) returns of it, as numbers. */
+typedef struct {
+  MooshState state; /* stored */
+  MooshReason reason;
+  uint64_t started_s; /* when taken; from PROVISIONED on: when provisioned */
+  uint64_t t_s;       /* settled up to; CLOSED: when closed */
+  uint64_t deadline_s;
+  uint32_t units;
+  bool sponsored;
+  MooshU256 rate_x; /* CLOSED: the last one in force, for the hold-back */
+  MooshU256 bal_x;
+  MooshU256 earned_x;
+} MooshAgreementRecord;
+
+/** The model of an agreement that is on the chain. `bond` is what its Taken event says (wei).
+ * Afterwards every prediction here is what the contracts would do. MOOSH_E_RANGE: offer and record
+ * do not belong together. */
+int moosh_agreement_from_record (const MooshOffer *offer, const MooshAgreementRecord *record,
+                                 const MooshU256 *bond, MooshAgreement *ret);
 
 /** Wei that leave the agreement by a call, by where they go. */
 typedef struct {

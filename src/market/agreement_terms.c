@@ -58,6 +58,40 @@ moosh_terms_bond (const MooshTerms *terms, const MooshU256 *floor_wei)
   return moosh_u256_cmp (&wei, floor_wei) >= 0 ? wei : *floor_wei;
 }
 
+int
+moosh_agreement_from_record (const MooshOffer *offer, const MooshAgreementRecord *record,
+                             const MooshU256 *bond, MooshAgreement *ret)
+{
+  MooshAgreement a = { .state = record->state,
+                       .reason = record->reason,
+                       .sponsored = record->sponsored,
+                       .deadline_s = record->deadline_s };
+  bool closed = record->state == MOOSH_STATE_CLOSED;
+  bool waiting = record->state == MOOSH_STATE_TAKEN || record->state == MOOSH_STATE_ACCEPTED;
+  int r = moosh_terms_from_offer (offer, record->units, &a.terms);
+  if (r < 0)
+    return r;
+  *(waiting ? &a.taken_s : &a.provisioned_s) = record->started_s;
+  a.account.earned_x = record->earned_x;
+  a.account.t_s = record->t_s;
+  if (closed)
+    {
+      a.closed_s = record->t_s;
+      a.frozen_x = moosh_x_mul (&record->rate_x, a.terms.holdback_s);
+    }
+  else
+    {
+      a.account.bal_x = record->bal_x;
+      a.account.rate_x = record->rate_x;
+      a.account.lock_fixed_x = a.terms.lock_fixed_x;
+      a.bond = *bond;
+      if (moosh_u256_cmp (&a.account.bal_x, &a.account.lock_fixed_x) < 0)
+        return MOOSH_E_RANGE;
+    }
+  *ret = a;
+  return MOOSH_OK;
+}
+
 const char *
 moosh_state_name (MooshState state)
 {
