@@ -36,14 +36,15 @@ take_lock (MooshDaemon *daemon, GError **error)
 
   if (fd < 0)
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot open %s: %s", path, g_strerror (errno));
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot open %s: %s", path,
+                   g_strerror (errno));
       return FALSE;
     }
   if (flock (fd, LOCK_EX | LOCK_NB) != 0)
     {
       close (fd);
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "another %s runs on %s already", daemon->name,
-                   daemon->state_dir);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "another %s runs on %s already",
+                   daemon->name, daemon->state_dir);
       return FALSE;
     }
   return TRUE; /* the descriptor stays open, and with it the lock, until the process ends */
@@ -61,13 +62,14 @@ load_config (MooshDaemon *daemon, const char *path, GError **error)
     return TRUE;
   if (g_key_file_load_from_file (daemon->config, path ? path : standard, G_KEY_FILE_NONE, &local))
     return TRUE;
-  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "configuration %s: %s", path ? path : standard, local->message);
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "configuration %s: %s",
+               path ? path : standard, local->message);
   return FALSE;
 }
 
 gboolean
-moosh_daemon_init (MooshDaemon *daemon, const char *name, const GOptionEntry *extra, int *argc, char ***argv,
-                   GError **error)
+moosh_daemon_init (MooshDaemon *daemon, const char *name, const GOptionEntry *extra, int *argc,
+                   char ***argv, GError **error)
 {
   g_autofree char *state = NULL, *config = NULL, *level = NULL;
   gboolean version = FALSE;
@@ -123,7 +125,8 @@ notify_systemd (const char *text)
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   int fd;
 
-  if (path == NULL || strlen (path) >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
+  if (path == NULL || strlen (path) >= sizeof address.sun_path
+      || (path[0] != '/' && path[0] != '@'))
     return;
   strcpy (address.sun_path, path);
   if (path[0] == '@')
@@ -131,8 +134,8 @@ notify_systemd (const char *text)
   fd = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0)
     return;
-  sendto (fd, text, strlen (text), MSG_NOSIGNAL, (struct sockaddr *) &address,
-          (socklen_t) (offsetof (struct sockaddr_un, sun_path) + strlen (path)));
+  sendto (fd, text, strlen (text), MSG_NOSIGNAL, (struct sockaddr *)&address,
+          (socklen_t)(offsetof (struct sockaddr_un, sun_path) + strlen (path)));
   close (fd);
 }
 

@@ -1,13 +1,13 @@
 /** One error domain for everything above core.
  *
- * A code says what kind of trouble it is, so that a program can react and a command can choose its exit code;
- * the message says object, action and cause in one sentence. */
+ * A code says what kind of trouble it is, so that a program can react and a command can choose its
+ * exit code; the message says object, action and cause in one sentence. */
 #pragma once
 #include <glib.h>
 
 typedef enum {
-  MOOSH_ERROR_FAILED,      /* anything else; exit code 1 */
-  MOOSH_ERROR_USAGE,       /* the caller's words are off: bad argument, bad file, bad message; exit 2 */
+  MOOSH_ERROR_FAILED, /* anything else; exit code 1 */
+  MOOSH_ERROR_USAGE,  /* the caller's words are off: bad argument, bad file, bad message; exit 2 */
   MOOSH_ERROR_NOT_FOUND,   /* no such offer, agreement, contact, file; exit 3 */
   MOOSH_ERROR_REFUSED,     /* the other side said no: contract revert, provider's policy; exit 4 */
   MOOSH_ERROR_DENIED,      /* our own policy said no: keyd rule, permission; exit 5 */

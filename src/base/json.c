@@ -8,7 +8,8 @@ enum { DEPTH_MAX = 32 };
 
 /* The member's node if it is there and of the wanted type; otherwise NULL with a sentence. */
 static JsonNode *
-member_of (JsonObject *object, const char *member, JsonNodeType node_type, GType value_type, GError **error)
+member_of (JsonObject *object, const char *member, JsonNodeType node_type, GType value_type,
+           GError **error)
 {
   JsonNode *node = json_object_get_member (object, member);
 
@@ -146,16 +147,17 @@ moosh_json_parse (const char *text, gssize len, GError **error)
 {
   g_autoptr (JsonParser) parser = json_parser_new_immutable ();
   g_autoptr (GError) local = NULL;
-  gsize size = len < 0 ? strlen (text) : (gsize) len;
+  gsize size = len < 0 ? strlen (text) : (gsize)len;
   JsonNode *root;
 
   if (!depth_is_sane (text, size))
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "JSON nested more than %d deep", DEPTH_MAX);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "JSON nested more than %d deep",
+                   DEPTH_MAX);
       return NULL;
     }
-  if (memchr (text, '\0', size) != NULL || !g_utf8_validate (text, (gssize) size, NULL)
-      || !json_parser_load_from_data (parser, text, (gssize) size, &local))
+  if (memchr (text, '\0', size) != NULL || !g_utf8_validate (text, (gssize)size, NULL)
+      || !json_parser_load_from_data (parser, text, (gssize)size, &local))
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "not valid JSON%s%s", local ? ": " : "",
                    local ? local->message : "");
@@ -189,8 +191,7 @@ moosh_json_build (const char *name, ...)
   for (; name != NULL; name = va_arg (args, const char *))
     switch (va_arg (args, int))
       {
-      case 's':
-        {
+        case 's': {
           const char *text = va_arg (args, const char *);
           if (text != NULL)
             json_object_set_string_member (object, name, text);
@@ -207,8 +208,7 @@ moosh_json_build (const char *name, ...)
       case 'd':
         json_object_set_double_member (object, name, va_arg (args, double));
         break;
-      case 'x':
-        {
+        case 'x': {
           GBytes *bytes = va_arg (args, GBytes *);
           g_autofree char *hex
               = bytes ? moosh_hex (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes)) : NULL;
@@ -218,8 +218,7 @@ moosh_json_build (const char *name, ...)
             json_object_set_null_member (object, name);
         }
         break;
-      case 'o':
-        {
+        case 'o': {
           JsonObject *child = va_arg (args, JsonObject *);
           if (child != NULL)
             json_object_set_object_member (object, name, child);
@@ -227,8 +226,7 @@ moosh_json_build (const char *name, ...)
             json_object_set_null_member (object, name);
         }
         break;
-      case 'a':
-        {
+        case 'a': {
           JsonArray *child = va_arg (args, JsonArray *);
           if (child != NULL)
             json_object_set_array_member (object, name, child);

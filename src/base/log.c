@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 static char *log_name;
-static GLogLevelFlags log_mask = G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING | G_LOG_LEVEL_MESSAGE;
+static GLogLevelFlags log_mask
+    = G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING | G_LOG_LEVEL_MESSAGE;
 static gboolean log_times;
 
 static const char *
@@ -23,7 +24,7 @@ write_log (GLogLevelFlags level, const GLogField *fields, gsize n, gpointer unus
 {
   g_autofree char *stamp = NULL;
 
-  (void) unused;
+  (void)unused;
   if (!(level & log_mask))
     return G_LOG_WRITER_HANDLED;
   if (log_times)
@@ -34,7 +35,8 @@ write_log (GLogLevelFlags level, const GLogField *fields, gsize n, gpointer unus
   for (gsize i = 0; i < n; i++)
     if (strcmp (fields[i].key, "MESSAGE") == 0)
       fprintf (stderr, "%s%s %s: %.*s\n", stamp ? stamp : "", level_name (level), log_name,
-               fields[i].length < 0 ? 65536 : (int) MIN (fields[i].length, 65536), (const char *) fields[i].value);
+               fields[i].length < 0 ? 65536 : (int)MIN (fields[i].length, 65536),
+               (const char *)fields[i].value);
   return G_LOG_WRITER_HANDLED;
 }
 
@@ -45,10 +47,10 @@ moosh_log_init (const char *name, const char *level)
   log_name = g_strdup (name);
   log_times = g_getenv ("JOURNAL_STREAM") == NULL;
   if (g_strcmp0 (level, "debug") == 0)
-    log_mask = (GLogLevelFlags) (log_mask | G_LOG_LEVEL_DEBUG | G_LOG_LEVEL_INFO);
+    log_mask = (GLogLevelFlags)(log_mask | G_LOG_LEVEL_DEBUG | G_LOG_LEVEL_INFO);
   else if (g_strcmp0 (level, "info") == 0)
-    log_mask = (GLogLevelFlags) (log_mask | G_LOG_LEVEL_INFO);
+    log_mask = (GLogLevelFlags)(log_mask | G_LOG_LEVEL_INFO);
   else if (g_strcmp0 (level, "warning") == 0)
-    log_mask = (GLogLevelFlags) ((guint) log_mask & ~(guint) G_LOG_LEVEL_MESSAGE);
+    log_mask = (GLogLevelFlags)((guint)log_mask & ~(guint)G_LOG_LEVEL_MESSAGE);
   g_log_set_writer_func (write_log, NULL, NULL);
 }

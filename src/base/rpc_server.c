@@ -62,22 +62,24 @@ check_params (const MooshRpcMethod *method, JsonObject *params, GError **error)
 
       if (param == NULL)
         {
-          g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "%s takes no parameter \"%s\"", method->name,
-                       (const char *) l->data);
+          g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "%s takes no parameter \"%s\"",
+                       method->name, (const char *)l->data);
           return FALSE;
         }
       if (!JSON_NODE_HOLDS_NULL (node) && !param_fits (param->type, node))
         {
-          g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "%s: \"%s\" is of the wrong type", method->name,
-                       param->name);
+          g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "%s: \"%s\" is of the wrong type",
+                       method->name, param->name);
           return FALSE;
         }
     }
   for (const MooshRpcParam *param = method->params; param->name != NULL; param++)
     if (param->required
-        && (!json_object_has_member (params, param->name) || json_object_get_null_member (params, param->name)))
+        && (!json_object_has_member (params, param->name)
+            || json_object_get_null_member (params, param->name)))
       {
-        g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "%s needs \"%s\"", method->name, param->name);
+        g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "%s needs \"%s\"", method->name,
+                     param->name);
         return FALSE;
       }
   return TRUE;
@@ -118,7 +120,8 @@ reply_line (JsonNode *id, JsonObject *result, const GError *error)
   g_autoptr (JsonObject) reply = moosh_json_build ("jsonrpc", 's', "2.0", NULL);
   g_autofree char *text = NULL;
 
-  json_object_set_member (reply, "id", id != NULL ? json_node_copy (id) : json_node_new (JSON_NODE_NULL));
+  json_object_set_member (reply, "id",
+                          id != NULL ? json_node_copy (id) : json_node_new (JSON_NODE_NULL));
   if (result != NULL)
     json_object_set_object_member (reply, "result", result);
   else
@@ -126,8 +129,9 @@ reply_line (JsonNode *id, JsonObject *result, const GError *error)
       int code = error->domain == MOOSH_ERROR ? error->code : MOOSH_ERROR_FAILED;
       json_object_set_object_member (
           reply, "error",
-          moosh_json_build ("code", 'i', (gint64) (-32000 - code), "message", 's', error->message, "data", 'o',
-                            moosh_json_build ("kind", 's', moosh_error_name ((MooshError) code), NULL), NULL));
+          moosh_json_build (
+              "code", 'i', (gint64)(-32000 - code), "message", 's', error->message, "data", 'o',
+              moosh_json_build ("kind", 's', moosh_error_name ((MooshError)code), NULL), NULL));
     }
   text = moosh_json_print (reply, FALSE);
   return g_strconcat (text, "\n", NULL);
@@ -150,8 +154,8 @@ answer (MooshRpcServer *server, const MooshRpcPeer *peer, const char *line)
   if (strlen (reply) > MOOSH_RPC_MESSAGE_MAX)
     {
       g_clear_error (&error);
-      g_set_error (&error, MOOSH_ERROR, MOOSH_ERROR_LIMIT, "the answer is larger than %d bytes: ask for less",
-                   MOOSH_RPC_MESSAGE_MAX);
+      g_set_error (&error, MOOSH_ERROR, MOOSH_ERROR_LIMIT,
+                   "the answer is larger than %d bytes: ask for less", MOOSH_RPC_MESSAGE_MAX);
       g_free (reply);
       reply = reply_line (id, NULL, error);
     }
@@ -163,16 +167,17 @@ serve (MooshRpcServer *server, GSocket *socket)
 {
   g_autoptr (GString) buffer = g_string_new (NULL);
   g_autoptr (GCredentials) credentials = g_socket_get_credentials (socket, NULL);
-  struct ucred *native = credentials ? g_credentials_get_native (credentials, G_CREDENTIALS_TYPE_LINUX_UCRED) : NULL;
-  MooshRpcPeer peer = { (uid_t) -1, (gid_t) -1, 0 };
+  struct ucred *native
+      = credentials ? g_credentials_get_native (credentials, G_CREDENTIALS_TYPE_LINUX_UCRED) : NULL;
+  MooshRpcPeer peer = { (uid_t)-1, (gid_t)-1, 0 };
 
   if (native != NULL)
     peer = (MooshRpcPeer){ native->uid, native->gid, native->pid };
   for (;;)
     {
       g_autoptr (GError) error = NULL;
-      g_autofree char *line = moosh_wire_read_line (socket, buffer, MOOSH_RPC_MESSAGE_MAX, MOOSH_WIRE_FOREVER,
-                                                    server->stop, &error);
+      g_autofree char *line = moosh_wire_read_line (socket, buffer, MOOSH_RPC_MESSAGE_MAX,
+                                                    MOOSH_WIRE_FOREVER, server->stop, &error);
       g_autofree char *reply = NULL;
 
       if (line != NULL)
@@ -182,22 +187,24 @@ serve (MooshRpcServer *server, GSocket *socket)
       else
         return;
       /* a client that does not read its answer for a minute is gone */
-      if (!moosh_wire_send (socket, reply, strlen (reply), g_get_monotonic_time () + 60 * G_USEC_PER_SEC,
-                            server->stop, NULL)
+      if (!moosh_wire_send (socket, reply, strlen (reply),
+                            g_get_monotonic_time () + 60 * G_USEC_PER_SEC, server->stop, NULL)
           || line == NULL)
         return;
     }
 }
 
-/* Counted in the accepting thread: one that is on its way to its own thread must be waited for as well. */
+/* Counted in the accepting thread: one that is on its way to its own thread must be waited for as
+ * well. */
 static gboolean
-on_incoming (GSocketService *service, GSocketConnection *connection, GObject *source, gpointer user_data)
+on_incoming (GSocketService *service, GSocketConnection *connection, GObject *source,
+             gpointer user_data)
 {
   MooshRpcServer *server = user_data;
 
-  (void) service;
-  (void) connection;
-  (void) source;
+  (void)service;
+  (void)connection;
+  (void)source;
   g_mutex_lock (&server->lock);
   server->connections++;
   g_mutex_unlock (&server->lock);
@@ -205,22 +212,24 @@ on_incoming (GSocketService *service, GSocketConnection *connection, GObject *so
 }
 
 static gboolean
-on_run (GThreadedSocketService *service, GSocketConnection *connection, GObject *source, gpointer user_data)
+on_run (GThreadedSocketService *service, GSocketConnection *connection, GObject *source,
+        gpointer user_data)
 {
   MooshRpcServer *server = user_data;
   GSocket *socket = g_socket_connection_get_socket (connection);
   gboolean full;
 
-  (void) service;
-  (void) source;
+  (void)service;
+  (void)source;
   g_mutex_lock (&server->lock);
   full = server->connections > MOOSH_RPC_CONNECTIONS_MAX;
   g_mutex_unlock (&server->lock);
 
   if (full)
     {
-      g_autoptr (GError) error = g_error_new (MOOSH_ERROR, MOOSH_ERROR_LIMIT, "%d connections are open already",
-                                              MOOSH_RPC_CONNECTIONS_MAX);
+      g_autoptr (GError) error
+          = g_error_new (MOOSH_ERROR, MOOSH_ERROR_LIMIT, "%d connections are open already",
+                         MOOSH_RPC_CONNECTIONS_MAX);
       g_autofree char *reply = reply_line (NULL, NULL, error);
       moosh_wire_send (socket, reply, strlen (reply), g_get_monotonic_time (), NULL, NULL);
     }
@@ -244,12 +253,14 @@ clear_stale (const char *path, GError **error)
 
   if (!g_file_test (path, G_FILE_TEST_EXISTS))
     return TRUE;
-  probe = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
+  probe
+      = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
   if (probe == NULL)
     return FALSE;
   if (g_socket_connect (probe, address, NULL, NULL))
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "somebody listens at %s already", path);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "somebody listens at %s already",
+                   path);
       return FALSE;
     }
   unlink (path);
@@ -257,7 +268,8 @@ clear_stale (const char *path, GError **error)
 }
 
 MooshRpcServer *
-moosh_rpc_server_new (const char *path, guint mode, const MooshRpcMethod *methods, gpointer user_data, GError **error)
+moosh_rpc_server_new (const char *path, guint mode, const MooshRpcMethod *methods,
+                      gpointer user_data, GError **error)
 {
   g_autoptr (MooshRpcServer) server = NULL;
   g_autoptr (GSocketAddress) address = NULL;
@@ -266,7 +278,8 @@ moosh_rpc_server_new (const char *path, guint mode, const MooshRpcMethod *method
 
   if (strlen (path) >= 108) /* sun_path */
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "socket path is longer than 107 bytes: %s", path);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
+                   "socket path is longer than 107 bytes: %s", path);
       return NULL;
     }
   if (!clear_stale (path, error))
@@ -282,15 +295,17 @@ moosh_rpc_server_new (const char *path, guint mode, const MooshRpcMethod *method
   g_signal_connect (server->service, "run", G_CALLBACK (on_run), server);
   address = g_unix_socket_address_new (path);
   mask = umask (0777 & ~mode);
-  bound = g_socket_listener_add_address (G_SOCKET_LISTENER (server->service), address, G_SOCKET_TYPE_STREAM,
-                                         G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, error);
+  bound = g_socket_listener_add_address (G_SOCKET_LISTENER (server->service), address,
+                                         G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL,
+                                         NULL, error);
   umask (mask);
   if (!bound)
     return NULL;
   server->path = g_strdup (path);
   if (chmod (path, mode) != 0)
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot set the mode of %s: %s", path, g_strerror (errno));
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot set the mode of %s: %s", path,
+                   g_strerror (errno));
       return NULL;
     }
   g_socket_service_start (server->service);

@@ -27,16 +27,18 @@ report_lines (Stream *stream, MooshLineFunc line, gpointer user_data)
   char *newline;
 
   while (line != NULL
-         && (newline = memchr (stream->text->str + stream->line_start, '\n', stream->text->len - stream->line_start)))
+         && (newline = memchr (stream->text->str + stream->line_start, '\n',
+                               stream->text->len - stream->line_start)))
     {
       *newline = '\0';
       line (stream->text->str + stream->line_start, user_data);
       *newline = '\n';
-      stream->line_start = (gsize) (newline - stream->text->str) + 1;
+      stream->line_start = (gsize)(newline - stream->text->str) + 1;
     }
 }
 
-/* Read what is there. What goes past the limit is read and thrown away, so that the child does not block. */
+/* Read what is there. What goes past the limit is read and thrown away, so that the child does not
+ * block. */
 static void
 drain (Stream *stream, gsize max, gboolean *truncated)
 {
@@ -51,10 +53,10 @@ drain (Stream *stream, gsize max, gboolean *truncated)
       stream->fd = -1;
       return;
     }
-  if ((gsize) got > max - MIN (max, stream->text->len))
+  if ((gsize)got > max - MIN (max, stream->text->len))
     {
       *truncated = TRUE;
-      got = (ssize_t) (max - MIN (max, stream->text->len));
+      got = (ssize_t)(max - MIN (max, stream->text->len));
     }
   g_string_append_len (stream->text, chunk, got);
 }
@@ -66,20 +68,24 @@ ms_left (gint64 deadline_us)
 
   if (deadline_us == 0)
     return -1;
-  return left_us <= 0 ? 0 : (int) MIN (left_us / 1000 + 1, G_MAXINT);
+  return left_us <= 0 ? 0 : (int)MIN (left_us / 1000 + 1, G_MAXINT);
 }
 
-/* Until both streams and the process have ended, or the deadline. FALSE: the deadline came first. */
+/* Until both streams and the process have ended, or the deadline. FALSE: the deadline came first.
+ */
 static gboolean
-watch (Stream streams[2], int pidfd, gint64 deadline_us, gsize max, MooshLineFunc line, gpointer user_data,
-       gboolean *truncated)
+watch (Stream streams[2], int pidfd, gint64 deadline_us, gsize max, MooshLineFunc line,
+       gpointer user_data, gboolean *truncated)
 {
   gboolean running = TRUE;
 
   while (running || streams[0].fd >= 0 || streams[1].fd >= 0)
     {
-      struct pollfd fds[3] = { { streams[0].fd, POLLIN, 0 }, { streams[1].fd, POLLIN, 0 }, { running ? pidfd : -1, POLLIN, 0 } };
-      /* a grandchild may keep the pipes open after the child's end: what is in them by then is all we wait for */
+      struct pollfd fds[3] = { { streams[0].fd, POLLIN, 0 },
+                               { streams[1].fd, POLLIN, 0 },
+                               { running ? pidfd : -1, POLLIN, 0 } };
+      /* a grandchild may keep the pipes open after the child's end: what is in them by then is all
+       * we wait for */
       int ready = poll (fds, 3, running ? ms_left (deadline_us) : 0);
 
       if (ready == 0)
@@ -95,14 +101,14 @@ watch (Stream streams[2], int pidfd, gint64 deadline_us, gsize max, MooshLineFun
 }
 
 gboolean
-moosh_spawn_run (const MooshSpawn *spawn, guint timeout_ms, gsize output_max, MooshLineFunc line, gpointer user_data,
-                 MooshOutput *ret, GError **error)
+moosh_spawn_run (const MooshSpawn *spawn, guint timeout_ms, gsize output_max, MooshLineFunc line,
+                 gpointer user_data, MooshOutput *ret, GError **error)
 {
   MooshSpawn mine = *spawn;
   int out[2], err[2], pidfd = -1, status = 0;
   pid_t pid;
   Stream streams[2];
-  gint64 deadline_us = timeout_ms ? g_get_monotonic_time () + (gint64) timeout_ms * 1000 : 0;
+  gint64 deadline_us = timeout_ms ? g_get_monotonic_time () + (gint64)timeout_ms * 1000 : 0;
   gboolean started;
 
   if (pipe2 (out, O_CLOEXEC) != 0)
@@ -124,7 +130,8 @@ moosh_spawn_run (const MooshSpawn *spawn, guint timeout_ms, gsize output_max, Mo
   memset (ret, 0, sizeof *ret);
   streams[0] = (Stream){ out[0], g_string_new (NULL), 0 };
   streams[1] = (Stream){ err[0], g_string_new (NULL), 0 };
-  ret->timed_out = !watch (streams, pidfd, deadline_us, output_max, line, user_data, &ret->truncated);
+  ret->timed_out
+      = !watch (streams, pidfd, deadline_us, output_max, line, user_data, &ret->truncated);
   kill (-pid, SIGKILL); /* its process group: at the deadline, and what it left behind */
   while (waitpid (pid, &status, 0) < 0 && errno == EINTR)
     ;
@@ -140,8 +147,8 @@ moosh_spawn_run (const MooshSpawn *spawn, guint timeout_ms, gsize output_max, Mo
   return TRUE;
 
 no_pipe:
-  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot start %s: no pipe: %s", spawn->argv[0],
-               g_strerror (errno));
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot start %s: no pipe: %s",
+               spawn->argv[0], g_strerror (errno));
   return FALSE;
 }
 
@@ -166,13 +173,14 @@ moosh_run (const char *const *argv, guint timeout_ms, char **ret_out, GError **e
     return FALSE;
   if (output.timed_out)
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_TIMEOUT, "%s did not end within %u s", argv[0], timeout_ms / 1000);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_TIMEOUT, "%s did not end within %u s", argv[0],
+                   timeout_ms / 1000);
       return FALSE;
     }
   if (output.exit_status != 0)
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "%s failed (%d): %s", argv[0], output.exit_status,
-                   last_line (output.err));
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "%s failed (%d): %s", argv[0],
+                   output.exit_status, last_line (output.err));
       return FALSE;
     }
   if (ret_out != NULL)

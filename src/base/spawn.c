@@ -1,8 +1,8 @@
-/* Forking from a process with threads: between fork and exec the child calls only async-signal-safe functions, and
- * tells of a failure through a pipe that a successful exec closes.
+/* Forking from a process with threads: between fork and exec the child calls only async-signal-safe
+ * functions, and tells of a failure through a pipe that a successful exec closes.
  *
- * All children are forked by one thread that never ends: PR_SET_PDEATHSIG fires when the *thread* that forked ends, and
- * a pool thread may end long before its child should. */
+ * All children are forked by one thread that never ends: PR_SET_PDEATHSIG fires when the *thread*
+ * that forked ends, and a pool thread may end long before its child should. */
 #include "base/spawn.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,16 @@
 #include <unistd.h>
 
 /* What the child did when it failed; indexes step_names. */
-typedef enum { STEP_FDS, STEP_CGROUP, STEP_NETNS, STEP_LIMITS, STEP_CWD, STEP_IDS, STEP_PRIVS, STEP_EXEC } Step;
+typedef enum {
+  STEP_FDS,
+  STEP_CGROUP,
+  STEP_NETNS,
+  STEP_LIMITS,
+  STEP_CWD,
+  STEP_IDS,
+  STEP_PRIVS,
+  STEP_EXEC
+} Step;
 
 static const char *const step_names[] = {
   [STEP_FDS] = "set up descriptors",   [STEP_CGROUP] = "enter its control group",
@@ -39,7 +48,8 @@ typedef struct {
 } Job;
 
 static const char *const default_env[]
-    = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LANG=C.UTF-8", NULL };
+    = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/",
+        "LANG=C.UTF-8", NULL };
 
 static void
 write_decimal (int fd, long v, gboolean *ok)
@@ -48,9 +58,9 @@ write_decimal (int fd, long v, gboolean *ok)
   size_t i = sizeof text;
 
   do
-    text[--i] = (char) ('0' + v % 10);
+    text[--i] = (char)('0' + v % 10);
   while ((v /= 10) > 0);
-  *ok = write (fd, text + i, sizeof text - i) == (ssize_t) (sizeof text - i);
+  *ok = write (fd, text + i, sizeof text - i) == (ssize_t)(sizeof text - i);
 }
 
 static gboolean
@@ -75,7 +85,7 @@ static gboolean
 set_limit (int resource, guint64 value)
 {
   struct rlimit limit = { value, value };
-  return value == 0 || setrlimit ((__rlimit_resource_t) resource, &limit) == 0;
+  return value == 0 || setrlimit ((__rlimit_resource_t)resource, &limit) == 0;
 }
 
 static gboolean
@@ -83,8 +93,10 @@ set_limits (const MooshSpawn *spawn)
 {
   struct rlimit core = { 0, 0 };
   return setrlimit (RLIMIT_CORE, &core) == 0 && set_limit (RLIMIT_AS, spawn->memory_max)
-         && set_limit (RLIMIT_FSIZE, spawn->file_size_max) && set_limit (RLIMIT_CPU, spawn->cpu_seconds_max)
-         && set_limit (RLIMIT_NPROC, spawn->processes_max) && set_limit (RLIMIT_NOFILE, spawn->files_max);
+         && set_limit (RLIMIT_FSIZE, spawn->file_size_max)
+         && set_limit (RLIMIT_CPU, spawn->cpu_seconds_max)
+         && set_limit (RLIMIT_NPROC, spawn->processes_max)
+         && set_limit (RLIMIT_NOFILE, spawn->files_max);
 }
 
 static gboolean
@@ -107,7 +119,8 @@ set_fds (const MooshSpawn *spawn, int null_fd)
   for (int i = 0; i < 3; i++)
     if (dup2 (wanted[i], i) < 0)
       return FALSE;
-  /* everything else closes at exec, but for what is passed on purpose; the report pipe closes there too */
+  /* everything else closes at exec, but for what is passed on purpose; the report pipe closes there
+   * too */
   syscall (SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
   for (int fd = 3; spawn->pass_fds != NULL && fd < 1024; fd++)
     if (is_passed (spawn, fd) && fcntl (fd, F_SETFD, 0) < 0)
@@ -128,7 +141,8 @@ static gboolean
 drop_bounding_set (void)
 {
   for (int cap = 0; cap <= 63; cap++)
-    if (prctl (PR_CAPBSET_READ, cap, 0, 0, 0) == 1 && prctl (PR_CAPBSET_DROP, cap, 0, 0, 0) != 0 && errno != EPERM)
+    if (prctl (PR_CAPBSET_READ, cap, 0, 0, 0) == 1 && prctl (PR_CAPBSET_DROP, cap, 0, 0, 0) != 0
+        && errno != EPERM)
       return FALSE;
   return TRUE;
 }
@@ -176,10 +190,12 @@ become (const Job *job, int null_fd)
     return STEP_IDS;
   if (spawn->no_new_privs && !drop_privileges ())
     return STEP_PRIVS;
-  /* after the change of user, which clears it; then look whether the parent went away before it was set */
-  if (!spawn->outlives_us && (prctl (PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid () != job->parent))
+  /* after the change of user, which clears it; then look whether the parent went away before it was
+   * set */
+  if (!spawn->outlives_us
+      && (prctl (PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid () != job->parent))
     return STEP_PRIVS;
-  execve (job->program, (char *const *) spawn->argv, (char *const *) envp);
+  execve (job->program, (char *const *)spawn->argv, (char *const *)envp);
   return STEP_EXEC;
 }
 
@@ -197,7 +213,7 @@ fork_job (Job *job)
     job->failure[1] = errno;
   else if (job->pid == 0)
     {
-      int failure[2] = { (int) become (job, null_fd), 0 };
+      int failure[2] = { (int)become (job, null_fd), 0 };
 
       failure[1] = errno;
       if (write (report[1], failure, sizeof failure) < 0)
@@ -208,7 +224,7 @@ fork_job (Job *job)
     {
       close (report[1]);
       report[1] = -1;
-      job->pidfd = (int) syscall (SYS_pidfd_open, job->pid, 0);
+      job->pidfd = (int)syscall (SYS_pidfd_open, job->pid, 0);
       job->ok = read (report[0], job->failure, sizeof job->failure) == 0;
       if (!job->ok)
         waitpid (job->pid, NULL, 0);
@@ -257,19 +273,22 @@ gboolean
 moosh_spawn (const MooshSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError **error)
 {
   g_autofree char *program = g_find_program_in_path (spawn->argv[0]);
-  g_autofree char *netns = spawn->netns ? g_build_filename ("/run/netns", spawn->netns, NULL) : NULL;
-  Job job = { .spawn = spawn, .program = program, .netns_fd = -1, .parent = getpid (), .pidfd = -1 };
+  g_autofree char *netns
+      = spawn->netns ? g_build_filename ("/run/netns", spawn->netns, NULL) : NULL;
+  Job job
+      = { .spawn = spawn, .program = program, .netns_fd = -1, .parent = getpid (), .pidfd = -1 };
 
   if (program == NULL)
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot start %s: the program is not installed",
-                   spawn->argv[0]);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED,
+                   "cannot start %s: the program is not installed", spawn->argv[0]);
       return FALSE;
     }
   if (netns != NULL && (job.netns_fd = open (netns, O_RDONLY | O_CLOEXEC)) < 0)
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot start %s: network namespace %s: %s",
-                   spawn->argv[0], spawn->netns, g_strerror (errno));
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED,
+                   "cannot start %s: network namespace %s: %s", spawn->argv[0], spawn->netns,
+                   g_strerror (errno));
       return FALSE;
     }
   g_async_queue_push (spawner_queue (), &job);
@@ -283,8 +302,8 @@ moosh_spawn (const MooshSpawn *spawn, pid_t *ret_pid, int *ret_pidfd, GError **e
     {
       if (job.pidfd >= 0)
         close (job.pidfd);
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot start %s: it could not %s: %s", spawn->argv[0],
-                   step_names[job.failure[0]], g_strerror (job.failure[1]));
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot start %s: it could not %s: %s",
+                   spawn->argv[0], step_names[job.failure[0]], g_strerror (job.failure[1]));
       return FALSE;
     }
   if (ret_pid != NULL)

@@ -38,11 +38,14 @@ code_of (int sqlite_code)
 static gboolean
 fail (MooshStore *store, int code, const char *what, GError **error)
 {
-  /* SQLite reports a failed write as an I/O error when the disk is full below a quota or a file size limit. */
+  /* SQLite reports a failed write as an I/O error when the disk is full below a quota or a file
+   * size limit. */
   gboolean full = (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_WRITE;
 
-  g_set_error (error, MOOSH_ERROR, full ? (int) MOOSH_ERROR_LIMIT : code_of (code), "store %s: %s: %s", store->path, what,
-               full ? "the disk is full; free some space, nothing was lost" : sqlite3_errmsg (store->db));
+  g_set_error (error, MOOSH_ERROR, full ? (int)MOOSH_ERROR_LIMIT : code_of (code),
+               "store %s: %s: %s", store->path, what,
+               full ? "the disk is full; free some space, nothing was lost"
+                    : sqlite3_errmsg (store->db));
   return FALSE;
 }
 
@@ -66,14 +69,15 @@ migrate (MooshStore *store, const char *const *migrations, GError **error)
   if (version > newest)
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT,
-                   "store %s has version %" G_GINT64_FORMAT ", this program knows up to %" G_GINT64_FORMAT
-                   ": use the newer program",
+                   "store %s has version %" G_GINT64_FORMAT
+                   ", this program knows up to %" G_GINT64_FORMAT ": use the newer program",
                    store->path, version, newest);
       return FALSE;
     }
   for (; version < newest; version++)
     {
-      g_autofree char *pragma = g_strdup_printf ("PRAGMA user_version = %" G_GINT64_FORMAT, version + 1);
+      g_autofree char *pragma
+          = g_strdup_printf ("PRAGMA user_version = %" G_GINT64_FORMAT, version + 1);
 
       if (!moosh_store_begin (store, error))
         return FALSE;
@@ -112,7 +116,8 @@ moosh_store_open (const char *path, const char *const *migrations, GError **erro
 
   g_rec_mutex_init (&store->lock);
   store->path = g_strdup (path);
-  code = sqlite3_open_v2 (path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
+  code = sqlite3_open_v2 (path, &store->db,
+                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
   if (code != SQLITE_OK)
     {
       fail (store, code, "cannot be opened", error);
@@ -139,7 +144,8 @@ moosh_store_free (MooshStore *store)
 }
 
 static gboolean
-bind_all (MooshStore *store, sqlite3_stmt *statement, const char *types, va_list args, GError **error)
+bind_all (MooshStore *store, sqlite3_stmt *statement, const char *types, va_list args,
+          GError **error)
 {
   for (int i = 1; *types != '\0'; types++, i++)
     {
@@ -156,8 +162,9 @@ bind_all (MooshStore *store, sqlite3_stmt *statement, const char *types, va_list
           gconstpointer data = bytes != NULL ? g_bytes_get_data (bytes, &len) : NULL;
 
           /* an empty blob is not NULL */
-          code = bytes != NULL && len == 0 ? sqlite3_bind_zeroblob (statement, i, 0)
-                                           : sqlite3_bind_blob (statement, i, data, (int) len, SQLITE_TRANSIENT);
+          code = bytes != NULL && len == 0
+                     ? sqlite3_bind_zeroblob (statement, i, 0)
+                     : sqlite3_bind_blob (statement, i, data, (int)len, SQLITE_TRANSIENT);
         }
       if (code != SQLITE_OK)
         return fail (store, code, "parameter cannot be bound", error);
@@ -240,7 +247,7 @@ moosh_query_next (MooshQuery *query, GError **error)
 const char *
 moosh_query_text (MooshQuery *query, int column)
 {
-  return (const char *) sqlite3_column_text (query->statement, column);
+  return (const char *)sqlite3_column_text (query->statement, column);
 }
 
 gint64
@@ -255,7 +262,7 @@ moosh_query_blob (MooshQuery *query, int column)
   if (sqlite3_column_type (query->statement, column) == SQLITE_NULL)
     return NULL;
   return g_bytes_new (sqlite3_column_blob (query->statement, column),
-                      (gsize) sqlite3_column_bytes (query->statement, column));
+                      (gsize)sqlite3_column_bytes (query->statement, column));
 }
 
 void
@@ -284,8 +291,8 @@ moosh_store_commit (MooshStore *store, GError **error)
 {
   if (store->depth == 1 && store->doomed)
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "store %s: a part of the transaction was rolled back",
-                   store->path);
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED,
+                   "store %s: a part of the transaction was rolled back", store->path);
       moosh_store_rollback (store);
       return FALSE;
     }

@@ -1,4 +1,5 @@
-/** Unsigned 256-bit integers: money in token-wei·2^32 and the EVM's words. Four 64-bit limbs, least significant first.
+/** Unsigned 256-bit integers: money in token-wei·2^32 and the EVM's words. Four 64-bit limbs, least
+ * significant first.
  *
  * Arithmetic says whether it wrapped; nothing here branches on more than that. */
 #pragma once
@@ -20,7 +21,8 @@ bool moosh_u256_sub (const MooshU256 *a, const MooshU256 *b, MooshU256 *ret);
 /** ret = a·b mod 2^256; true when the full product is larger. */
 bool moosh_u256_mul (const MooshU256 *a, const MooshU256 *b, MooshU256 *ret);
 /** quotient and remainder (either may be NULL). MOOSH_E_RANGE when b is zero. */
-int moosh_u256_divmod (const MooshU256 *a, const MooshU256 *b, MooshU256 *ret_quotient, MooshU256 *ret_remainder);
+int moosh_u256_divmod (const MooshU256 *a, const MooshU256 *b, MooshU256 *ret_quotient,
+                       MooshU256 *ret_remainder);
 MooshU256 moosh_u256_shl (const MooshU256 *a, unsigned bits);
 MooshU256 moosh_u256_shr (const MooshU256 *a, unsigned bits);
 unsigned moosh_u256_bit_length (const MooshU256 *a);
@@ -33,8 +35,10 @@ MooshU256 moosh_u256_from_be (const uint8_t in[32]);
 void moosh_u256_to_decimal (const MooshU256 *a, char out[79]);
 /** Decimal digits only, no sign, at most 2^256 - 1. MOOSH_E_MALFORMED, MOOSH_E_RANGE. */
 int moosh_u256_from_decimal (const char *text, MooshU256 *ret);
-/** A decimal amount with at most `decimals` places ("1.25" with 6 gives 1250000), and back without trailing zeros
- * (`out` ≥ 96 bytes). A digit stands on each side of a point (MOOSH_E_MALFORMED). More places than `decimals` is
- * MOOSH_E_RANGE: nothing is rounded. `decimals` above MOOSH_U256_DECIMALS_MAX is MOOSH_E_RANGE, and "" on the way back. */
+/** A decimal amount with at most `decimals` places ("1.25" with 6 gives 1250000), and back without
+ * trailing zeros
+ * (`out` ≥ 96 bytes). A digit stands on each side of a point (MOOSH_E_MALFORMED). More places than
+ * `decimals` is MOOSH_E_RANGE: nothing is rounded. `decimals` above MOOSH_U256_DECIMALS_MAX is
+ * MOOSH_E_RANGE, and "" on the way back. */
 int moosh_u256_from_amount (const char *text, unsigned decimals, MooshU256 *ret);
 void moosh_u256_to_amount (const MooshU256 *a, unsigned decimals, char out[96]);
