@@ -18,7 +18,8 @@
 const char moosh_follower_schema[]
     = "CREATE TABLE follower (name TEXT PRIMARY KEY, chain_id INTEGER NOT NULL, addresses BLOB NOT "
       "NULL,"
-      " first INTEGER NOT NULL, next INTEGER NOT NULL, time_s INTEGER NOT NULL DEFAULT 0);"
+      " first INTEGER NOT NULL, next INTEGER NOT NULL, floor INTEGER NOT NULL DEFAULT -1, time_s "
+      "INTEGER NOT NULL DEFAULT 0);"
       "CREATE TABLE follower_block (name TEXT NOT NULL, number INTEGER NOT NULL, hash BLOB NOT "
       "NULL,"
       " time_s INTEGER NOT NULL, PRIMARY KEY (name, number)) WITHOUT ROWID;"
@@ -338,10 +339,8 @@ static gboolean
 find_fork (MooshFollower *f, guint64 most, GError **error)
 {
   g_autoptr (GError) local = NULL;
-  gboolean pruned
-      = moosh_store_int (f->config.store, 0,
-                         "SELECT min (number) FROM follower_block WHERE name = ?", "s", f->name)
-        > (gint64)f->first;
+  gint64 floor = moosh_store_int (f->config.store, -1, "SELECT floor FROM follower WHERE name = ?",
+                                  "s", f->name);
   Seen seen;
 
   while (newest_seen (f, most, &seen, &local))
@@ -361,8 +360,7 @@ find_fork (MooshFollower *f, guint64 most, GError **error)
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
-  /* Nothing was ever dropped below: all of it can be undone. */
-  if (!pruned || f->next - f->first <= f->config.depth)
+  if (floor < 0) /* nothing was dropped: all of it can be undone */
     return roll_back (f, (gint64)f->first - 1, 0, error);
   g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CORRUPT,
                "events of %s: the chain differs from what was seen more than %u blocks ago: "
@@ -421,6 +419,13 @@ check_ancestry (MooshFollower *f, const MooshBlock *head, GError **error)
 
 /* ---- going on ---- */
 
+/* The block that need not be undone any more when the chain has `head`. */
+static guint64
+floor_below (MooshFollower *f, guint64 head)
+{
+  return head > f->config.depth ? head - f->config.depth : 0;
+}
+
 /* What was fetched for one range: the logs, and the time of each one's block. */
 typedef struct {
   MooshBlock last;
@@ -474,9 +479,12 @@ static gboolean
 fetch_range (MooshFollower *f, const MooshBlock *head, Range *ret, GError **error)
 {
   MooshChain *chain = f->config.chain;
-  guint64 to = MIN (head->number, f->next + f->config.range_max - 1);
+  guint64 to = MIN (head->number, f->next + f->config.range_max - 1),
+          floor = floor_below (f, head->number);
   MooshBlock again;
 
+  if (f->next <= floor && to > floor)
+    to = floor; /* a range is wholly below the floor or wholly above it */
   ret->last = *head;
   if (to < head->number && !moosh_chain_block (chain, to, &ret->last, error))
     return FALSE;
@@ -488,11 +496,34 @@ fetch_range (MooshFollower *f, const MooshBlock *head, Range *ret, GError **erro
   return memcmp (again.hash, ret->last.hash, 32) == 0 || moved (error);
 }
 
+/* Drop what is below the newest stored block at or below `most`; that one becomes the floor. */
+static gboolean
+raise_floor (MooshFollower *f, guint64 most, GError **error)
+{
+  MooshStore *store = f->config.store;
+  g_autoptr (GError) local = NULL;
+  Seen floor;
+
+  if (!newest_seen (f, most, &floor, &local))
+    {
+      if (local == NULL)
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  return moosh_store_run (store, error, "DELETE FROM follower_log WHERE name = ? AND block <= ?",
+                          "si", f->name, (gint64)floor.number)
+         && moosh_store_run (store, error,
+                             "DELETE FROM follower_block WHERE name = ? AND number < ?", "si",
+                             f->name, (gint64)floor.number)
+         && moosh_store_run (store, error, "UPDATE follower SET floor = ? WHERE name = ?", "is",
+                             (gint64)floor.number, f->name);
+}
+
 static gboolean
 deliver (MooshFollower *f, const Range *range, guint64 head, GError **error)
 {
-  MooshStore *store = f->config.store;
-  guint64 keep_from = head > f->config.depth ? head - f->config.depth : 0;
+  guint64 floor = floor_below (f, head);
 
   for (guint i = 0; i < range->logs->len; i++)
     {
@@ -501,18 +532,13 @@ deliver (MooshFollower *f, const Range *range, guint64 head, GError **error)
 
       if (!f->config.handler (log, time_s, FALSE, f->config.user_data, error))
         return FALSE;
-      if (log->block >= keep_from
+      if (log->block > floor
           && (!remember_log (f, log, time_s, error)
               || !remember_block (f, log->block, log->block_hash, time_s, error)))
         return FALSE;
     }
   return remember_block (f, range->last.number, range->last.hash, range->last.timestamp_s, error)
-         && moosh_store_run (store, error, "DELETE FROM follower_log WHERE name = ? AND block < ?",
-                             "si", f->name, (gint64)keep_from)
-         && moosh_store_run (
-             store, error,
-             "DELETE FROM follower_block WHERE name = ? AND number < ? AND number < ?", "sii",
-             f->name, (gint64)keep_from, (gint64)range->last.number)
+         && (floor < f->first || raise_floor (f, floor, error))
          && save_checkpoint (f, range->last.number + 1, range->last.timestamp_s, error);
 }
 
@@ -614,9 +640,12 @@ moosh_follower_wait (MooshFollower *f, guint64 number, guint timeout_ms, GError 
   gint64 until = g_get_monotonic_time () + (gint64)timeout_ms * 1000;
   gboolean reached;
 
+  if (f->thread == NULL)
+    moosh_follower_poll (f, NULL);
   moosh_follower_wake (f);
   g_mutex_lock (&f->lock);
-  while (f->seen_next <= number && g_cond_wait_until (&f->changed, &f->lock, until))
+  while (f->thread != NULL && f->seen_next <= number
+         && g_cond_wait_until (&f->changed, &f->lock, until))
     ;
   reached = f->seen_next > number;
   if (!reached)
