@@ -94,13 +94,19 @@ session_send (MooshSession *session, MooshPeerHead *head, GBytes *body, GError *
   return FALSE;
 }
 
-void
-moosh_session_bye (MooshSession *session, const GError *cause)
+static void
+say_bye (MooshSession *session, const GError *cause)
 {
   MooshPeerHead head = { .kind = MOOSH_PEER_BYE };
   moosh_peer_head_set_error (&head, cause);
   if (moosh_session_alive (session))
     session_send (session, &head, NULL, NULL);
+}
+
+void
+moosh_session_bye (MooshSession *session, const GError *cause)
+{
+  say_bye (session, cause);
   moosh_session_end (session, cause);
 }
 
@@ -516,7 +522,16 @@ moosh_session_read (MooshSession *session)
   while (read_one (session, &cause))
     ;
   g_debug ("peer %s: session ended: %s", session->peer.address, cause->message);
-  moosh_session_bye (session, cause);
+  if (g_error_matches (cause, MOOSH_ERROR,
+                       MOOSH_ERROR_CANCELLED)) /* for them, we are just not there any more */
+    {
+      g_autoptr (GError) stopping
+          = g_error_new (MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE, "%s", cause->message);
+      say_bye (session, stopping);
+    }
+  else
+    say_bye (session, cause);
+  moosh_session_end (session, cause);
   moosh_node_unlist_session (session->node, session);
   if (config->notify != NULL)
     config->notify (&session->peer, FALSE, config->user_data);

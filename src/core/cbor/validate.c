@@ -136,7 +136,7 @@ moosh_cbor_validate (const void *ptr, size_t len)
   do
     {
       Head head;
-      bool is_key;
+      bool is_key = false;
       int r = moosh_cbor_head (walk.ptr + walk.pos, walk.len - walk.pos, &head);
       if (r == MOOSH_OK)
         r = enter_item (&walk, &head, &is_key);
