@@ -162,6 +162,39 @@ moosh_tx_retire (MooshTxJournal *journal, const char *purpose, GError **error)
   return tx_store_rename (journal->store, row.id, retired, error);
 }
 
+static void
+record_free (gpointer record)
+{
+  moosh_tx_record_clear (record);
+  g_free (record);
+}
+
+GPtrArray *
+moosh_tx_list (MooshTxJournal *journal, const char *suffix, guint max, GError **error)
+{
+  g_autoptr (GPtrArray) rows
+      = tx_store_list (journal->store, journal->signer->address, suffix, max, error);
+  g_autoptr (GPtrArray) records = g_ptr_array_new_with_free_func (record_free);
+
+  if (rows == NULL)
+    return NULL;
+  for (guint i = 0; i < rows->len; i++)
+    {
+      MooshTxRecord *record = g_new0 (MooshTxRecord, 1);
+
+      g_ptr_array_add (records, record);
+      if (!record_from_row (journal, rows->pdata[i], record, error))
+        return NULL;
+    }
+  return g_steal_pointer (&records);
+}
+
+char *
+moosh_tx_fresh_purpose (MooshTxJournal *journal, const char *stem)
+{
+  return tx_store_fresh_purpose (journal->store, journal->signer->address, stem);
+}
+
 guint
 moosh_tx_open_count (MooshTxJournal *journal)
 {

@@ -111,15 +111,12 @@ tx_store_find (MooshStore *store, const char *purpose, TxRow *ret, GError **erro
   return query != NULL && moosh_query_next (query, error) && read_row (query, ret, error);
 }
 
-GPtrArray *
-tx_store_open_rows (MooshStore *store, const guint8 account[20], GError **error)
+/* All rows of a query; takes it. `local` is what preparing it said. */
+static GPtrArray *
+collect_rows (MooshQuery *prepared, GError *local, GError **error)
 {
   g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify)tx_row_free);
-  g_autoptr (GBytes) key = g_bytes_new (account, 20);
-  g_autoptr (GError) local = NULL;
-  g_autoptr (MooshQuery) query = moosh_store_query (
-      store, &local,
-      "SELECT " ROW_COLUMNS " FROM tx WHERE account = ? AND state <= 1 ORDER BY nonce", "b", key);
+  g_autoptr (MooshQuery) query = prepared;
 
   while (local == NULL && moosh_query_next (query, &local))
     {
@@ -128,12 +125,61 @@ tx_store_open_rows (MooshStore *store, const guint8 account[20], GError **error)
       if (read_row (query, &row, &local))
         g_ptr_array_add (rows, g_memdup2 (&row, sizeof row));
     }
-  if (local != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return NULL;
-    }
-  return g_steal_pointer (&rows);
+  if (local == NULL)
+    return g_steal_pointer (&rows);
+  g_propagate_error (error, local);
+  return NULL;
+}
+
+GPtrArray *
+tx_store_open_rows (MooshStore *store, const guint8 account[20], GError **error)
+{
+  g_autoptr (GBytes) key = g_bytes_new (account, 20);
+  GError *local = NULL;
+  MooshQuery *query = moosh_store_query (
+      store, &local,
+      "SELECT " ROW_COLUMNS " FROM tx WHERE account = ? AND state <= 1 ORDER BY nonce", "b", key);
+
+  return collect_rows (query, local, error);
+}
+
+/* A purpose without the "#n" at its end. */
+#define STEM_OF_PURPOSE                                                                            \
+  "CASE instr (purpose, '#') WHEN 0 THEN purpose ELSE substr (purpose, 1, instr (purpose, '#') - " \
+  "1) END"
+
+GPtrArray *
+tx_store_list (MooshStore *store, const guint8 account[20], const char *suffix, guint max,
+               GError **error)
+{
+  g_autoptr (GBytes) key = g_bytes_new (account, 20);
+  GError *local = NULL;
+  MooshQuery *query = moosh_store_query (store, &local,
+                                         "SELECT " ROW_COLUMNS " FROM tx WHERE account = ?"
+                                         " AND (? = '' OR substr (" STEM_OF_PURPOSE
+                                         ", -length (?)) = ?) ORDER BY id DESC LIMIT ?",
+                                         "bsssi", key, suffix, suffix, suffix, (gint64)max);
+
+  return collect_rows (query, local, error);
+}
+
+char *
+tx_store_fresh_purpose (MooshStore *store, const guint8 account[20], const char *stem)
+{
+  g_autoptr (GBytes) key = g_bytes_new (account, 20);
+
+  {
+    g_autoptr (MooshQuery) query
+        = moosh_store_query (store, NULL,
+                             "SELECT purpose FROM tx WHERE account = ? AND state <= 1"
+                             " AND " STEM_OF_PURPOSE " = ? ORDER BY id DESC",
+                             "bs", key, stem);
+    if (query != NULL && moosh_query_next (query, NULL))
+      return g_strdup (moosh_query_text (query, 0));
+  }
+  return g_strdup_printf (
+      "%s#%" G_GINT64_FORMAT, stem,
+      moosh_store_int (store, 0, "SELECT coalesce (max (id), 0) + 1 FROM tx", ""));
 }
 
 GPtrArray *

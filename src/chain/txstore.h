@@ -48,6 +48,13 @@ gboolean tx_store_update (MooshStore *store, const TxRow *row, GError **error);
 gboolean tx_store_sent (MooshStore *store, const TxVersion *version, gint64 now_s, GError **error);
 gboolean tx_store_rename (MooshStore *store, gint64 id, const char *purpose, GError **error);
 
+/** TxRow*, newest first: those whose purpose, a "#n" at its end left out, ends in `suffix`. */
+GPtrArray *tx_store_list (MooshStore *store, const guint8 account[20], const char *suffix,
+                          guint max, GError **error);
+/** The purpose of the open transaction of a stem ("stem" or "stem#n"), or one that is free. New
+ * string. */
+char *tx_store_fresh_purpose (MooshStore *store, const guint8 account[20], const char *stem);
+
 /** One more than the largest nonce recorded; 0 for none. */
 guint64 tx_store_next_nonce (MooshStore *store, const guint8 account[20]);
 guint tx_store_open_count (MooshStore *store, const guint8 account[20]);

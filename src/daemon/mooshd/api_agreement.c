@@ -203,6 +203,7 @@ mooshd_agreement_topup (const MooshRpcPeer *peer, JsonObject *params, gpointer u
   MooshU256 amount, balance;
   Permit permit;
   JsonObject *reply;
+  g_autofree char *action = NULL;
 
   (void)peer;
   if (d == NULL
@@ -218,7 +219,9 @@ mooshd_agreement_topup (const MooshRpcPeer *peer, JsonObject *params, gpointer u
     return NULL;
   call = call_build (MOOSH_FN_AGREEMENTS_TOP_UP, error, "uOwP", d->agreement, &entry.offer, &amount,
                      &permit);
-  reply = act (node, d, "topup", call, error);
+  /* the amount is part of the action's name: another amount is another action */
+  action = g_strdup_printf ("topup-%s", moosh_json_string (params, "amount_wei", NULL));
+  reply = act (node, d, action, call, error);
   if (reply != NULL && ledger_get (node, d->agreement, &entry, NULL))
     {
       guint64 until_s = moosh_account_grace_until (&entry.model.account);

@@ -180,13 +180,11 @@ say_provisioned (Node *node, const Job *job, const LedgerEntry *entry, JsonObjec
   g_autoptr (GBytes) call = NULL;
   JsonObject *endpoint = moosh_json_object (machine, "endpoint", &error);
   const char *host_key = moosh_json_string (machine, "ssh_host_key", error ? NULL : &error);
-  g_autofree char *public_host
-      = g_key_file_get_string (node->daemon->config, "provider", "public_host", NULL);
-  const char *host = public_host;
+  const char *host = NULL;
   guint8 commitment[32];
   gint64 port = 0;
 
-  if (error == NULL && host == NULL)
+  if (error == NULL)
     host = moosh_json_string (endpoint, "host", &error);
   if (error != NULL || !moosh_json_int (endpoint, "port", &port, &error))
     return trouble (node, job, error);
