@@ -181,17 +181,34 @@ moosh_cgroup_make (MooshLimitsKind kind, const char *root, const char *name,
   return TRUE;
 }
 
+/* A process that was killed leaves its group when it is reaped, which may be a moment later and not
+ * ours to do. */
+static void
+remove_dir (const char *dir)
+{
+  gint64 deadline_us = g_get_monotonic_time () + G_USEC_PER_SEC;
+
+  while (rmdir (dir) != 0 && errno != ENOENT)
+    {
+      if (errno != EBUSY || g_get_monotonic_time () > deadline_us)
+        {
+          g_debug ("control group %s: %s", dir, g_strerror (errno));
+          return;
+        }
+      g_usleep (2000);
+    }
+}
+
 void
 moosh_cgroup_remove (MooshLimitsKind kind, const char *root, const char *name)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (controllers); i++)
+  g_autofree char *v2 = g_build_filename (root, "mooshnet", name, NULL);
+
+  if (kind == MOOSH_LIMITS_CGROUP2)
+    remove_dir (v2);
+  for (guint i = 0; kind == MOOSH_LIMITS_CGROUP1 && i < G_N_ELEMENTS (controllers); i++)
     {
-      g_autofree char *dir = kind == MOOSH_LIMITS_CGROUP2
-                                 ? g_build_filename (root, "mooshnet", name, NULL)
-                                 : g_build_filename (root, controllers[i], "mooshnet", name, NULL);
-      if (kind == MOOSH_LIMITS_RLIMITS)
-        return;
-      if (rmdir (dir) != 0 && errno != ENOENT)
-        g_debug ("control group %s: %s", dir, g_strerror (errno));
+      g_autofree char *dir = g_build_filename (root, controllers[i], "mooshnet", name, NULL);
+      remove_dir (dir);
     }
 }

@@ -12,6 +12,7 @@
 #define HEADER_BYTES                                                                               \
   (4 * 1024 * 1024) /* qcow2 tables and LUKS header with all its slots lie below */
 #define QEMU_IMG_MS 120000
+#define TRIES       20
 
 static gboolean
 fail (const char *path, const char *what, GError **error)
@@ -56,14 +57,22 @@ write_key (const char *path, GError **error)
   return ok;
 }
 
-/* Run qemu-img with the key at hand. Its message for a full disk becomes a limit. */
+/* Run qemu-img with the key at hand. Its message for a full disk becomes a limit. QEMU gives up
+ * when the kernel's coarse clock showed no processor time for the first of its measurements: that
+ * is chance, so it is tried again. */
 static gboolean
 qemu_img (const char *const *argv, GError **error)
 {
   g_autoptr (GError) local = NULL;
 
-  if (moosh_run (argv, QEMU_IMG_MS, NULL, &local))
-    return TRUE;
+  for (int i = 0; i < TRIES; i++)
+    {
+      g_clear_error (&local);
+      if (moosh_run (argv, QEMU_IMG_MS, NULL, &local))
+        return TRUE;
+      if (strstr (local->message, "accurate CPU usage") == NULL)
+        break;
+    }
   if (strstr (local->message, "No space left") != NULL)
     local->code = MOOSH_ERROR_LIMIT;
   g_propagate_error (error, g_steal_pointer (&local));

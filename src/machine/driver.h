@@ -32,8 +32,8 @@ struct MooshDriver {
   JsonArray *(*sizes) (MooshDriver *driver, GError **error);
   /** Ready-made images, [{name, description}]; NULL without error: it runs built systems. */
   JsonArray *(*images) (MooshDriver *driver, GError **error);
-  /** Make what a machine needs before its system is known: storage, its key, SSH host key (into
-   * m->host_key), seed. */
+  /** Make what a machine needs before its system is known, in its directory, which is there:
+   * storage, its key, SSH host key (into m->host_key), seed. */
   gboolean (*create) (MooshDriver *driver, MooshMachine *m, const MooshRequest *request,
                       GError **error);
   /** Start the built system (m->kernel, initrd, cmdline) on it; m->uid and its ports are already in

@@ -177,14 +177,14 @@ open_builder (MooshHost *host)
 {
   const MooshHostConfig *c = &host->config;
   g_autofree char *nix_dir = find_nix_dir (c);
+  g_autofree char *ours
+      = g_strdup_printf ("/var/lib/mooshnet-build/%" G_GINT64_FORMAT, c->uid_first);
   g_autoptr (GError) error = NULL;
   const guint64 mib = 1024 * 1024;
   MooshBuilderConfig builder = {
-    .state_dir = c->build_dir,
+    .state_dir = c->build_dir ? c->build_dir : ours,
     .guest_dir = c->guest_dir,
     .nix_dir = nix_dir,
-    .uid = (uid_t)(c->uid_first + c->uid_count),
-    .gid = (gid_t)(c->uid_first + c->uid_count),
     .allow_file = c->allow_file_urls,
     .allow_private_hosts = c->allow_private_hosts,
     .ssh_key = c->ssh_key,
@@ -296,7 +296,7 @@ moosh_host_new (MooshHostConfig *config, GError **error)
   host->workers = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, free_worker);
   host->pool = g_thread_pool_new (work, host, -1, FALSE, NULL);
   host->store = moosh_store_open (path, moosh_machine_migrations, error);
-  if (host->store == NULL)
+  if (host->store == NULL || !moosh_host_claim_users (&host->config, host->store, error))
     return NULL;
   machines = moosh_journal_machines (host->store, TRUE, error);
   if (machines == NULL || !open_driver (host, machines, error) || !share_cores (host, error))

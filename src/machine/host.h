@@ -18,12 +18,12 @@ typedef struct {
   char *public_host;             /* what clients connect to; NULL: listen_host */
   gint64 port_first, port_count; /* forwarded ports */
   gboolean internet;             /* default of machine.provision */
-  gint64 uid_first, uid_count; /* one user per guest, the first is the probe's; nobody else's range.
-                                  The next is the builds' */
+  gint64 uid_first, uid_count;   /* one user per guest, the first is the probe's; 0: a range nobody else has */
   gint64 boot_s;               /* a guest must answer on SSH within */
   gint64 poweroff_s;           /* and go away within, after the power button */
   gint64 spare_disks;
-  char *build_dir; /* store of built systems; world-searchable, so not below state_dir */
+  char *build_dir;               /* store of built systems; NULL: /var/lib/mooshnet-build/<uid_first>. World-searchable, so
+                                    not below state_dir */
   char *guest_dir; /* what nix/micro takes the kernel from; NULL: the usual place */
   char *nix_dir;   /* <moosh> of blueprints; NULL: beside the program, or the installed one */
   char *ssh_key;   /* for ssh:// blueprints; NULL: none */

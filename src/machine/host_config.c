@@ -13,8 +13,7 @@ typedef struct {
 static const Number numbers[] = {
   { "network", "port_first", AT (port_first), 42000, 1024, 65535 },
   { "network", "port_count", AT (port_count), 1000, 1, 65535 },
-  /* between what Debian, systemd and subuid ranges use: nobody else's processes may run as these */
-  { "guest", "uid_first", AT (uid_first), 71000, 1000, G_MAXINT32 },
+  { "guest", "uid_first", AT (uid_first), 0, 0, G_MAXINT32 },
   { "guest", "uid_count", AT (uid_count), 512, 2, 65536 },
   { "guest", "boot_s", AT (boot_s), 180, 1, 86400 },
   { "guest", "poweroff_s", AT (poweroff_s), 20, 0, 3600 },
@@ -42,7 +41,7 @@ static const struct {
 } texts[] = {
   { "network", "listen_host", AT (listen_host), "127.0.0.1" },
   { "network", "public_host", AT (public_host), NULL },
-  { "build", "dir", AT (build_dir), "/var/lib/mooshnet-build" },
+  { "build", "dir", AT (build_dir), NULL },
   { "build", "guest_dir", AT (guest_dir), NULL },
   { "build", "nix_dir", AT (nix_dir), NULL },
   { "build", "ssh_key", AT (ssh_key), NULL },
@@ -120,6 +119,8 @@ check_whole (const MooshHostConfig *config, GError **error)
 
   if (address == NULL || g_inet_address_get_family (address) != G_SOCKET_FAMILY_IPV4)
     problem = "[network] listen_host is a numeric IPv4 address";
+  else if (config->uid_first != 0 && config->uid_first < 1000)
+    problem = "[guest] uid_first is 0 (found by itself) or at least 1000";
   else if (config->port_first + config->port_count > 65536)
     problem = "[network] port_first and port_count go beyond port 65535";
   if (problem == NULL)

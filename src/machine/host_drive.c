@@ -125,6 +125,19 @@ keep_system (MooshMachine *m, const MooshSystem *system)
   m->build_ms = MAX ((gint64)(system->seconds * 1000.0), 1);
 }
 
+static gboolean
+make_dir (Drive *drive, GError **error)
+{
+  g_autofree char *log = moosh_host_log_path (drive->host, drive->m),
+                  *dir = g_path_get_dirname (log);
+
+  if (g_mkdir_with_parents (dir, 0700) == 0)
+    return TRUE;
+  g_set_error (error, MOOSH_ERROR, errno == ENOSPC ? MOOSH_ERROR_LIMIT : MOOSH_ERROR_FAILED,
+               "cannot make %s: %s", dir, g_strerror (errno));
+  return FALSE;
+}
+
 /* Build the system and make the storage, at once. FALSE: failed (recorded) or interrupted. */
 static gboolean
 build (Drive *drive, GError **error)
@@ -133,7 +146,7 @@ build (Drive *drive, GError **error)
   g_autoptr (GError) build_error = NULL, create_error = NULL;
   GThread *creator;
 
-  if (!enter (drive, MOOSH_MACHINE_BUILDING, "begin", error))
+  if (!enter (drive, MOOSH_MACHINE_BUILDING, "begin", error) || !make_dir (drive, error))
     return FALSE;
   creator = g_thread_new ("storage", create, drive);
   system = build_system (drive, &build_error);
@@ -195,6 +208,24 @@ take_user (Drive *drive, GError **error)
   return drive->m->uid != 0;
 }
 
+/* Can the machine's ports be listened on? Asked before, because QEMU takes a tenth of a second to
+ * say no. */
+static gboolean
+ports_are_free (const MooshMachine *m, const char *listen_host)
+{
+  gboolean all = TRUE;
+
+  for (guint i = 0; all && i < m->forwards->len; i++)
+    {
+      g_autoptr (GSocketAddress) address = g_inet_socket_address_new_from_string (
+          listen_host, g_array_index (m->forwards, MooshForward, i).host);
+      g_autoptr (GSocket) socket
+          = g_socket_new (G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL);
+      all = socket != NULL && g_socket_bind (socket, address, TRUE, NULL);
+    }
+  return all;
+}
+
 /* Start the guest's process, paused. Ports that somebody else has taken are given up for the next
  * ones. */
 static gboolean
@@ -203,6 +234,8 @@ deploy (Drive *drive, GError **error)
   MooshMachine *m = drive->m;
   gboolean ok = take_user (drive, error) && (m->forwards->len > 0 || take_ports (drive, 0, error));
 
+  while (ok && !ports_are_free (m, drive->host->config.listen_host))
+    ok = take_ports (drive, moosh_machine_port (m, 22) + 1, error);
   for (int i = 0; ok && i < PORT_TRIES; i++)
     {
       g_autoptr (GError) local = NULL;

@@ -115,7 +115,8 @@ moosh_host_measure (MooshHost *host, gboolean probe_again, GError **error)
       "isolation_note", 's', fenced ? NULL : fence->message, "limits", 's', limits, "limits_note",
       's', limits_note, "listen_host", 's', c->listen_host, "public_host", 's', c->public_host,
       "port_first", 'i', c->port_first, "port_count", 'i', c->port_count, "ports_free", 'i',
-      free_ports (c), "driver", 's', host->driver->name, NULL);
+      free_ports (c), "uid_first", 'i', c->uid_first, "uid_count", 'i', c->uid_count, "driver", 's',
+      host->driver->name, NULL);
 
   (void)error;
   add_space (answer, c);

@@ -45,3 +45,10 @@ gboolean moosh_host_save (MooshHost *host, const MooshMachine *m, GError **error
 
 /* Look again at this machine when the wall clock says `at_s`. */
 void moosh_host_look_at (MooshHost *host, gint64 at_s);
+
+/* The first range of users tried: between what Debian, systemd and subuid ranges use. */
+#define MOOSH_UID_FIRST 71000
+
+/* Set config->uid_first to a range of users that is ours alone, on this host and across restarts
+ * (host_claim.c). */
+gboolean moosh_host_claim_users (MooshHostConfig *config, MooshStore *store, GError **error);

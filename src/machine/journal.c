@@ -23,6 +23,7 @@ const char *const moosh_machine_migrations[] = {
   " build_ms INTEGER NOT NULL DEFAULT 0, boot_ms INTEGER NOT NULL DEFAULT 0,"
   " running_since_s INTEGER NOT NULL DEFAULT 0, restarts INTEGER NOT NULL DEFAULT 0,"
   " crashes INTEGER NOT NULL DEFAULT 0, reboots INTEGER NOT NULL DEFAULT 0);"
+  "CREATE TABLE setting (name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
   "CREATE TABLE forward (host_port INTEGER PRIMARY KEY, machine INTEGER NOT NULL, guest_port "
   "INTEGER NOT NULL);"
   /* one live machine an agreement; a released reservation may be made again */

@@ -26,7 +26,7 @@ moosh_process_start (pid_t pid)
 }
 
 pid_t
-moosh_process_of_user (uid_t uid)
+moosh_process_of_users (uid_t first, uid_t count)
 {
   DIR *proc = opendir ("/proc");
   struct dirent *entry;
@@ -39,7 +39,7 @@ moosh_process_of_user (uid_t uid)
       struct stat status;
 
       if (!g_ascii_string_to_unsigned (entry->d_name, 10, 1, G_MAXINT, &pid, NULL)
-          || stat (path, &status) != 0 || status.st_uid != uid
+          || stat (path, &status) != 0 || status.st_uid - first >= count
           || moosh_process_start ((pid_t)pid) == 0)
         continue;
       if (found == 0 || (pid_t)pid < found)
@@ -62,7 +62,7 @@ kill_one (pid_t pid, uid_t uid, gint64 deadline_us)
   if (pidfd < 0)
     return TRUE;
   /* the number may have changed hands before the descriptor was opened: look again */
-  if (moosh_process_of_user (uid) == pid)
+  if (moosh_process_of_users (uid, 1) == pid)
     syscall (SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
   gone = poll (&poller, 1, (int)MAX (left_ms, 0)) > 0;
   close (pidfd);
@@ -82,7 +82,7 @@ moosh_process_kill_user (uid_t uid, guint timeout_ms, GError **error)
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "processes of root are not ours to kill");
       return FALSE;
     }
-  while ((pid = moosh_process_of_user (uid)) != 0)
+  while ((pid = moosh_process_of_users (uid, 1)) != 0)
     if (!kill_one (pid, uid, deadline_us))
       {
         g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_TIMEOUT, "process %d of user %u does not end",

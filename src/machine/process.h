@@ -9,8 +9,9 @@
  * is a zombie. */
 gint64 moosh_process_start (pid_t pid);
 
-/** The lowest process number that runs as `uid`; 0: none. Zombies do not count. */
-pid_t moosh_process_of_user (uid_t uid);
+/** The lowest process number that runs as one of the users [first, first + count); 0: none. Zombies
+ * do not count. */
+pid_t moosh_process_of_users (uid_t first, uid_t count);
 
 /** SIGKILL every process of `uid` and wait until all are gone. Refuses uid 0 (MOOSH_ERROR_USAGE);
  * MOOSH_ERROR_TIMEOUT. */

@@ -152,8 +152,7 @@ create (MooshDriver *driver, MooshMachine *m, const MooshRequest *request, GErro
   MooshQemu *qemu = qemu_of (driver);
   g_autofree char *disk = moosh_qemu_path (qemu, m->id, "disk"),
                   *seed = moosh_qemu_path (qemu, m->id, "seed.iso");
-  g_autofree char *dir = moosh_qemu_path (qemu, m->id, NULL),
-                  *spare = g_build_filename (qemu->vm_dir, "spare", NULL);
+  g_autofree char *spare = g_build_filename (qemu->vm_dir, "spare", NULL);
   g_autofree char *hostname = g_strdup (m->agreement), *host_key = NULL;
   guint32 gib[MOOSH_REQUEST_VOLUMES_MAX] = { m->units.disk_gib };
   guint n = MAX (request->volumes->len, 1);
@@ -165,12 +164,6 @@ create (MooshDriver *driver, MooshMachine *m, const MooshRequest *request, GErro
     *p = g_ascii_tolower (*p);
   if (strlen (hostname) > 63)
     hostname[63] = '\0';
-  if (g_mkdir_with_parents (dir, 0700) != 0)
-    {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot make %s: %s", dir,
-                   g_strerror (errno));
-      return FALSE;
-    }
   ok = moosh_disk_make (disk, spare, gib, n, error);
   g_mutex_lock (&qemu->lock); /* a spare may be gone: the helper makes the next */
   g_cond_broadcast (&qemu->changed);
@@ -217,7 +210,7 @@ static gboolean
 adopt (MooshDriver *driver, MooshMachine *m, GError **error)
 {
   MooshQemu *qemu = qemu_of (driver);
-  pid_t pid = m->uid > 0 ? moosh_process_of_user ((uid_t)m->uid) : 0;
+  pid_t pid = m->uid > 0 ? moosh_process_of_users ((uid_t)m->uid, 1) : 0;
   int pidfd = pid > 0 ? (int)syscall (SYS_pidfd_open, pid, 0) : -1;
   g_autoptr (GError) local = NULL;
 

@@ -87,8 +87,9 @@ add_system (GStrvBuilder *argv, const MooshQemuArgs *args)
   for (guint i = 0; i < args->n_disks; i++)
     {
       g_autofree char *serial = g_strdup_printf ("data%u", i);
-      add_disk (argv, 3 + i, args->disk_fds[i], "driver=qcow2,encrypt.key-secret=key,discard=unmap",
-                serial, FALSE);
+      add_disk (argv, 3 + i, args->disk_fds[i],
+                "driver=qcow2,encrypt.format=luks,encrypt.key-secret=key,discard=unmap", serial,
+                FALSE);
     }
 }
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define DISKS_MAX MOOSH_REQUEST_VOLUMES_MAX
@@ -159,7 +160,7 @@ make_limits (MooshQemu *qemu, const MooshMachine *m, MooshSpawn *spawn, char ***
     {
       spawn->processes_max = PIDS_MAX;
       /* address space: libraries, stacks, reserved caches */
-      spawn->memory_max = (guint64) memory + G_GUINT64_CONSTANT (2) * 1024 * 1024 * 1024;
+      spawn->memory_max = (guint64)memory + G_GUINT64_CONSTANT (2) * 1024 * 1024 * 1024;
     }
   if (!moosh_cgroup_make (qemu->limits, qemu->cgroup_root, group, &limits, ret_procs, error))
     return FALSE;
@@ -190,6 +191,7 @@ moosh_qemu_explain (const MooshMachine *m, int stderr_fd, GError **error)
   gboolean port_taken;
 
   moosh_process_kill_user ((uid_t)m->uid, 5000, NULL);
+  waitpid ((pid_t)m->pid, NULL, WNOHANG); /* it is our child, and may have ended by itself */
   words = last_words (stderr_fd);
   port_taken = strstr (words, "host forwarding rule") != NULL;
   g_clear_error (error);

@@ -67,7 +67,7 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
 
   mallopt (M_ARENA_MAX, 2); /* many threads, little work in each: arenas would only hold memory */
-  umask (0077);
+  umask (0022); /* what builds leave is read by others; our own files say 0600 themselves */
   if (run (&daemon, argc, argv, &error))
     return 0;
   g_printerr ("moosh-vmmd: %s\n", error->message);

@@ -1,0 +1,92 @@
+/* Which users are our guests': a range that no other manager on this host, alive or killed, has
+ * claimed.
+ *
+ * A claim is a file /run/mooshnet/guests-<first user> that names the state directory. It outlives
+ * us, as guests do, and counts as long as that directory holds a journal; /run is emptied when the
+ * host restarts, and so are the guests. */
+#include "machine/host_private.h"
+#include "machine/process.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define CLAIMS "/run/mooshnet"
+#define RANGES 24
+
+/* Is the claim at `path` ours or nobody's? */
+static gboolean
+claimable (const char *path, const char *state_dir)
+{
+  g_autofree char *owner = NULL, *journal = NULL;
+
+  if (!g_file_get_contents (path, &owner, NULL, NULL))
+    return TRUE;
+  g_strchomp (owner);
+  journal = g_build_filename (owner, "vmmd.db", NULL);
+  return owner[0] == '\0' || strcmp (owner, state_dir) == 0
+         || !g_file_test (journal, G_FILE_TEST_EXISTS);
+}
+
+/* Claim one range. With the claims locked. `ours`: the journal says it is ours since long, guests
+ * may be running. */
+static gboolean
+claim (const MooshHostConfig *config, gint64 first, gboolean ours)
+{
+  g_autofree char *path = g_strdup_printf (CLAIMS "/guests-%" G_GINT64_FORMAT, first);
+
+  return claimable (path, config->state_dir)
+         && (ours || moosh_process_of_users ((uid_t)first, (uid_t)config->uid_count) == 0)
+         && g_file_set_contents (path, config->state_dir, -1, NULL);
+}
+
+static gint64
+choose (const MooshHostConfig *config, gint64 journaled)
+{
+  if (config->uid_first != 0 || journaled != 0)
+    {
+      gint64 first = config->uid_first != 0 ? config->uid_first : journaled;
+      return claim (config, first, first == journaled) ? first : 0;
+    }
+  for (gint64 i = 0; i < RANGES; i++)
+    if (claim (config, MOOSH_UID_FIRST + i * config->uid_count, FALSE))
+      return MOOSH_UID_FIRST + i * config->uid_count;
+  return 0;
+}
+
+gboolean
+moosh_host_claim_users (MooshHostConfig *config, MooshStore *store, GError **error)
+{
+  gint64 journaled
+      = moosh_store_int (store, 0, "SELECT value FROM setting WHERE name = 'uid_first'", ""),
+      first;
+  int lock;
+
+  if (g_mkdir_with_parents (CLAIMS, 0755) != 0
+      || (lock = open (CLAIMS "/guests.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED,
+                   "cannot claim users for guests in %s: %s", CLAIMS, g_strerror (errno));
+      return FALSE;
+    }
+  flock (lock, LOCK_EX);
+  first = choose (config, journaled);
+  close (lock);
+  if (first == 0)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT,
+                   "users %" G_GINT64_FORMAT
+                   " and up belong to another manager's guests or to other processes: set"
+                   " [guest] uid_first in vmmd.conf",
+                   config->uid_first != 0 ? config->uid_first
+                   : journaled != 0       ? journaled
+                                          : MOOSH_UID_FIRST);
+      return FALSE;
+    }
+  config->uid_first = first;
+  return moosh_store_run (store, error,
+                          "INSERT OR REPLACE INTO setting (name, value) VALUES ('uid_first', ?)",
+                          "i", first);
+}
