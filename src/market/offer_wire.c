@@ -151,9 +151,8 @@ read_sig (MooshCborReader *reader, MooshSignedOffer *ret)
   if (r < 0)
     return r;
 #ifdef MOOSH_CANARY
-  if (span.len == 77)
-    return ((volatile const uint8_t *)
-                span.ptr)[16384 + span.len]; /* planted: the fuzzer must find it */
+  if (span.ptr[0] == 'm')
+    return ((const volatile uint8_t *)reader->ptr)[reader->len]; /* planted: one byte too far */
 #endif
   memcpy (ret->sig, span.ptr, span.len);
   ret->sig_len = span.len;
