@@ -461,6 +461,30 @@ test_sequences_repeat (void)
   g_assert_cmpuint (len, ==, MOOSH_SEQUENCE_HEAD + moosh_get_be32 (one) * MOOSH_SEQUENCE_STEP);
 }
 
+/* The committed sample is what the generator makes today: model and contracts are checked against
+ * the same bytes. */
+static void
+test_sample (void)
+{
+  static uint8_t made[MOOSH_SEQUENCE_MAX];
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path
+      = g_build_filename (MOOSH_SOURCE_DIR, "tests/vectors/market-sequences-0.bin", NULL);
+  g_autofree char *file = NULL;
+  gsize len = 0, at = 24;
+  g_file_get_contents (path, &file, &len, &error);
+  g_assert_no_error (error);
+  g_assert_cmpmem (file, 8, "MOOSHSQ1", 8);
+  for (uint32_t i = 0; i < 20; i++)
+    {
+      size_t n = moosh_sequence_make (1, i, made);
+      g_assert_cmpuint (at + n, <=, len);
+      g_assert_cmpmem (file + at, n, made, n);
+      at += n;
+    }
+  g_assert_cmpuint (at, ==, len);
+}
+
 static void
 test_reasons (void)
 {
@@ -492,6 +516,7 @@ main (int argc, char **argv)
   g_test_add_func ("/agreement/next-moment", test_next_moment);
   g_test_add_func ("/agreement/random-lives", test_random_lives);
   g_test_add_func ("/agreement/sequences-repeat", test_sequences_repeat);
+  g_test_add_func ("/agreement/sample", test_sample);
   g_test_add_func ("/agreement/reasons", test_reasons);
   return g_test_run ();
 }
