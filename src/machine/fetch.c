@@ -7,13 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SSH_KEY MOOSH_CAGE_DIR "/ssh_key"
+#define SSH_KEY MOOSH_CAGE_DIR "/fetch/ssh_key"
 
 /* One fetch: what it may do, where, and until when. */
 typedef struct {
   const MooshFetch *limits;
   const char *url;
   const char *work; /* on the host */
+  char *passwd;     /* ssh insists on a user with a name */
   const char *base; /* the same directory as git sees it */
   char commit[2 * MOOSH_COMMIT_LEN + 1];
   char *git_dir, *tree; /* below base */
@@ -27,6 +28,7 @@ typedef struct {
 static void
 fetch_clear (Fetch *f)
 {
+  g_free (f->passwd);
   g_free (f->git_dir);
   g_free (f->tree);
   g_free (f->resolve);
@@ -44,11 +46,13 @@ static const struct {
   { "dubious ownership", MOOSH_ERROR_DENIED,
     "it belongs to another user than the one who fetches, and git refuses such repositories (git's "
     "safe.directory)" },
-  { "No user exists for uid", MOOSH_ERROR_FAILED, "ssh needs a build user that is in /etc/passwd" },
   { "not our ref", MOOSH_ERROR_NOT_FOUND, "it has no such commit" },
-  { "unadvertised object", MOOSH_ERROR_NOT_FOUND, "it has no such commit" },
+  /* conflict: not an answer yet, fetch_objects tries another way */
+  { "unadvertised object", MOOSH_ERROR_CONFLICT, "its server gives branches and tags only" },
+  { "does not support shallow", MOOSH_ERROR_CONFLICT, "its server gives whole histories only" },
   { "File size limit exceeded", MOOSH_ERROR_LIMIT, "it is larger than this provider fetches" },
   { "File too large", MOOSH_ERROR_LIMIT, "it is larger than this provider fetches" },
+  { "invalid index-pack output", MOOSH_ERROR_LIMIT, "it is larger than this provider fetches" },
   { "died of signal 25", MOOSH_ERROR_LIMIT, "it is larger than this provider fetches" },
   { "No space left", MOOSH_ERROR_FAILED, "the provider's disk is full" },
   { "Could not resolve host", MOOSH_ERROR_UNAVAILABLE, "its host is unknown" },
@@ -63,7 +67,7 @@ static const struct {
   { "does not appear to be a git repository", MOOSH_ERROR_NOT_FOUND, "there is no git repository" },
   { "does not exist", MOOSH_ERROR_NOT_FOUND, "there is no git repository" },
   { "not found", MOOSH_ERROR_NOT_FOUND, "there is no git repository" },
-  { "redirect", MOOSH_ERROR_NOT_FOUND, "its server redirects elsewhere: use the URL it leads to" },
+  { "returned error: 30", MOOSH_ERROR_NOT_FOUND, "its server redirects elsewhere: use the URL it leads to" },
   { "unable to access", MOOSH_ERROR_UNAVAILABLE, "its host cannot be reached" },
   { "Could not read from remote", MOOSH_ERROR_NOT_FOUND, "it cannot be read" },
 };
@@ -250,7 +254,7 @@ git (Fetch *f, const char *const *args, gsize out_max, MooshChildResult *ret, GE
                                           "init.defaultBranch=main" };
   g_autoptr (GPtrArray) argv = NULL;
   const MooshCageBind binds[] = { { f->work, f->base, TRUE },
-                                  { f->limits->ssh_key, SSH_KEY, FALSE },
+                                  { f->passwd, "/etc/passwd", FALSE },
                                   { NULL, NULL, FALSE } };
   gint64 left_us = f->deadline_us - g_get_monotonic_time ();
   MooshChild child = { .what = "fetching the blueprint",
@@ -330,7 +334,7 @@ fetch_objects (Fetch *f, GError **error)
 
   if (git_do (f, one, 4096, NULL, &first))
     return TRUE;
-  if (first->code != MOOSH_ERROR_NOT_FOUND || strstr (first->message, f->commit) == NULL)
+  if (first->code != MOOSH_ERROR_CONFLICT)
     {
       g_propagate_error (error, g_steal_pointer (&first));
       return FALSE;
@@ -426,7 +430,39 @@ write_config (Fetch *f, GError **error)
   if (f->file && st.st_uid == geteuid ())
     text
         = g_strdup_printf ("[safe]\n\tdirectory = \"%s\"\n\tdirectory = \"%s/.git\"\n", path, path);
-  return g_file_set_contents (config, text != NULL ? text : "", -1, error);
+  return g_file_set_contents_full (config, text != NULL ? text : "", -1, G_FILE_SET_CONTENTS_NONE,
+                                   0644, error);
+}
+
+static gboolean
+write_passwd (Fetch *f, GError **error)
+{
+  const MooshCage *cage = &f->limits->cage;
+  g_autofree char *text
+      = g_strdup_printf ("build:x:%u:%u::%s:/bin/false\n", cage->set_ids ? cage->uid : geteuid (),
+                         cage->set_ids ? cage->gid : getegid (), f->base);
+
+  f->passwd = g_build_filename (f->work, "passwd", NULL);
+  return g_file_set_contents_full (f->passwd, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, error);
+}
+
+/* The build user gets its own copy: ssh wants a key that nobody else may read. */
+static gboolean
+write_ssh_key (Fetch *f, GError **error)
+{
+  const MooshCage *cage = &f->limits->cage;
+  g_autofree char *path = g_build_filename (f->work, "ssh_key", NULL), *text = NULL;
+  gsize len;
+
+  if (f->limits->ssh_key == NULL || !g_str_has_prefix (f->url, "ssh://"))
+    return TRUE;
+  if (!g_file_get_contents (f->limits->ssh_key, &text, &len, error)
+      || !g_file_set_contents_full (path, text, (gssize) len, G_FILE_SET_CONTENTS_NONE, 0600, error))
+    return FALSE;
+  if (!cage->set_ids || chown (path, cage->uid, cage->gid) == 0)
+    return TRUE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "%s: %s", path, g_strerror (errno));
+  return FALSE;
 }
 
 gboolean
@@ -447,7 +483,7 @@ moosh_fetch (const MooshFetch *fetch, const char *url, const guint8 commit[MOOSH
   f.tree = g_build_filename (f.base, "blueprint", NULL);
   f.deadline_us = g_get_monotonic_time () + (gint64)fetch->timeout_s * G_USEC_PER_SEC;
   init[4] = f.git_dir;
-  if (!prepare (&f, error) || !write_config (&f, error))
+  if (!prepare (&f, error) || !write_config (&f, error) || (f.caged && (!write_passwd (&f, error) || !write_ssh_key (&f, error))))
     return FALSE;
   if (g_mkdir (tree, 0755) != 0
       || (f.caged && fetch->cage.set_ids && chown (tree, fetch->cage.uid, fetch->cage.gid) != 0))

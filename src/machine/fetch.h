@@ -14,7 +14,7 @@ typedef struct {
                      files */
   const char *const *cgroup_procs; /* NULL-terminated, at most 3; NULL: none */
   gboolean allow_file, allow_private_hosts;
-  const char *ssh_key; /* readable for the cage's user; NULL: none */
+  const char *ssh_key; /* file; NULL: none */
   guint timeout_s;
   guint64 bytes_max; /* of the pack, and of the tree's files together */
   guint files_max;

@@ -234,16 +234,18 @@ moosh_nix_instantiate (const MooshNix *nix, const MooshNixJob *job, const char *
                    "%s: attribute %s is not one derivation", job->what, attribute);
       return NULL;
     }
-  if (result.exit_status != 1 && out_of_memory (&result))
+  why = reason (&result);
+  if (out_of_memory (&result)
+      && (result.exit_status != 1 || g_str_has_prefix (why, "out of memory")))
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_LIMIT,
                    "%s: it needs more than %" G_GUINT64_FORMAT " MiB of memory", job->what,
                    job->memory_max >> 20);
       return NULL;
     }
-  why = reason (&result);
   if (strstr (why, "in selection path") != NULL
-      || strstr (why, "No such file or directory") != NULL)
+      || (strstr (why, "default.nix'") != NULL
+          && strstr (why, "No such file or directory") != NULL))
     code = MOOSH_ERROR_NOT_FOUND;
   g_set_error (error, MOOSH_ERROR, (int)code, "%s: it does not evaluate: %s", job->what, why);
   return NULL;
@@ -272,7 +274,7 @@ moosh_nix_realise (const MooshNix *nix, const MooshNixJob *job, const char *drv,
       return NULL;
     }
   why = reason (&result);
-  if (strstr (why, "signal 9") != NULL)
+  if (strstr (why, "signal 9") != NULL || strstr (why, "exit code 137") != NULL)
     g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_LIMIT,
                  "%s: a process of it was killed, most likely for using more memory "
                  "than is allowed",
