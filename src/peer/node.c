@@ -312,6 +312,7 @@ leave_half_open (MooshPeerNode *node, const MooshSource *source)
 {
   g_mutex_lock (&node->lock);
   moosh_tally_give (&node->half_open, source);
+  g_cond_broadcast (&node->changed);
   g_mutex_unlock (&node->lock);
 }
 

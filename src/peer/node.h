@@ -30,7 +30,7 @@ struct MooshPeerNode {
   GHashTable *methods; /* name → MooshHandler; fixed once started */
 
   GMutex lock;
-  GCond changed; /* threads, callers or dialling went down */
+  GCond changed; /* threads, callers, dialling or half_open went down */
   gboolean stopping;
   guint threads;        /* session threads alive */
   guint callers;        /* inside moosh_peer_call, moosh_peer_connect */
