@@ -258,50 +258,27 @@ check_arguments (Cli *cli, GError **error)
   return FALSE;
 }
 
-static gboolean
-run (Cli *cli, int argc, char **argv, GError **error)
+/* `moosh help [WORDS]`, --help and --version in the command's place. */
+static void
+help (const CliProgram *program, char **words)
 {
-  guint used = 0;
+  guint used;
+  const CliCommand *command = words[1] ? cli_find (program, words + 1, &used) : NULL;
+
+  if (strcmp (words[0], "--version") == 0)
+    printf ("%s %s\n", program->name, MOOSH_VERSION);
+  else if (command != NULL)
+    help_command (program, command);
+  else if (words[1] == NULL || help_list (program, words[1]) == 0)
+    help_program (program);
+}
+
+/* Options and arguments of the command that was found, then its function. */
+static gboolean
+run_command (Cli *cli, int argc, char **argv, GError **error)
+{
   g_autofree char *state = NULL;
 
-  /* global options may stand before the command */
-  cli->command = NULL;
-  if (argc > 1 && argv[1][0] == '-' && !wants (argc, argv, "--help", "-h", TRUE, 1)
-      && !wants (argc, argv, "--version", NULL, TRUE, 1))
-    if (!parse (cli, cli_global_options, NULL, TRUE, &argc, &argv, error))
-      return FALSE;
-  if (argc < 2)
-    {
-      help_program (cli->program);
-      cli->exit_code = 2;
-      return TRUE;
-    }
-  if (argv[1][0] == '-' || strcmp (argv[1], "help") == 0)
-    {
-      if (strcmp (argv[1], "--version") == 0)
-        printf ("%s %s\n", cli->program->name, MOOSH_VERSION);
-      else if (argc > 2 && cli_find (cli->program, argv + 2, &used) != NULL)
-        help_command (cli->program, cli_find (cli->program, argv + 2, &used));
-      else if (argc > 2 && help_list (cli->program, argv[2]) > 0)
-        return TRUE;
-      else
-        help_program (cli->program);
-      return TRUE;
-    }
-  cli->command = cli_find (cli->program, argv + 1, &used);
-  if (cli->command == NULL && wants (argc, argv, "--help", "-h", FALSE, 1)
-      && help_list (cli->program, argv[1]) > 0)
-    return TRUE;
-  if (cli->command == NULL)
-    return unknown (cli->program, argv[1], argc > 2 ? argv[2] : NULL, error);
-  argv[used] = argv[0];
-  argv += used;
-  argc -= (int)used;
-  if (wants (argc, argv, "--help", "-h", cli->command->rest, 1))
-    {
-      help_command (cli->program, cli->command);
-      return TRUE;
-    }
   if (!parse (cli, cli->command->options, cli_global_options, cli->command->rest, &argc, &argv,
               error))
     return FALSE;
@@ -321,6 +298,40 @@ run (Cli *cli, int argc, char **argv, GError **error)
       = cli_value (cli, "state") ? g_strdup (cli_value (cli, "state")) : moosh_default_state_dir ();
   cli->state_dir = g_canonicalize_filename (state, NULL);
   return cli->command->run (cli, error);
+}
+
+static gboolean
+run (Cli *cli, int argc, char **argv, GError **error)
+{
+  guint used = 0;
+
+  /* global options may stand before the command */
+  if (argc > 1 && argv[1][0] == '-' && !wants (argc, argv, "--help", "-h", TRUE, 1)
+      && !wants (argc, argv, "--version", NULL, TRUE, 1)
+      && !parse (cli, cli_global_options, NULL, TRUE, &argc, &argv, error))
+    return FALSE;
+  if (argc < 2)
+    {
+      help_program (cli->program);
+      cli->exit_code = 2;
+      return TRUE;
+    }
+  if (argv[1][0] == '-' || strcmp (argv[1], "help") == 0)
+    {
+      help (cli->program, argv + 1);
+      return TRUE;
+    }
+  cli->command = cli_find (cli->program, argv + 1, &used);
+  if (cli->command == NULL && wants (argc, argv, "--help", "-h", FALSE, 1)
+      && help_list (cli->program, argv[1]) > 0)
+    return TRUE;
+  if (cli->command == NULL)
+    return unknown (cli->program, argv[1], argc > 2 ? argv[2] : NULL, error);
+  argv[used] = argv[0];
+  if (!wants (argc - (int)used, argv + used, "--help", "-h", cli->command->rest, 1))
+    return run_command (cli, argc - (int)used, argv + used, error);
+  help_command (cli->program, cli->command);
+  return TRUE;
 }
 
 static void

@@ -80,6 +80,14 @@ quote_params (Cli *cli, JsonObject *params, GError **error)
   return TRUE;
 }
 
+/* "ssh-ed25519 AAAA… comment": an algorithm's name, and base64 that begins with the name's length. */
+static gboolean
+is_public_key (const char *line)
+{
+  return strchr (line, '\n') == NULL && strstr (line, " AAAA") != NULL
+         && (g_str_has_prefix (line, "ssh-") || g_str_has_prefix (line, "ecdsa-") || g_str_has_prefix (line, "sk-"));
+}
+
 /* The line of an OpenSSH public key file, or NULL when it is none. */
 static char *
 read_key (const char *path, GError **error)
@@ -90,8 +98,7 @@ read_key (const char *path, GError **error)
   if (!g_file_get_contents (path, &text, &len, error))
     return NULL;
   g_strstrip (text);
-  if (len > 16384 || strstr (text, "PRIVATE KEY") != NULL || strchr (text, '\n') != NULL
-      || strchr (text, ' ') == NULL)
+  if (len > 16384 || !is_public_key (text))
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
                    "%s is not an OpenSSH public key (one line, *.pub)", path);

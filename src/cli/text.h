@@ -35,8 +35,8 @@ char *cli_amount_text (const char *wei, guint decimals, guint places);
 char *cli_price_text (const char *amount, guint places);
 /** rate·2^32 wei per second as wei per hour, cut. NULL for text that is no number. */
 char *cli_rate_per_hour (const char *rate_x);
-/** Tokens per hour as rate·2^32 wei per second, rounded up: a seller is never paid less than the
- * sign says. */
+/** Tokens per hour as rate·2^32 wei per second, cut: shown per hour again, rounded up as the node does, it is the same
+ * price. */
 char *cli_rate_x (const char *tokens_per_hour, guint decimals, GError **error);
 /** a·b, a+b and the larger of two decimal numbers; new string. NULL: overflow or not a number. */
 char *cli_decimal_mul (const char *a, guint64 b);

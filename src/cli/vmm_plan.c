@@ -151,6 +151,11 @@ price_order (const VmmPlan *plan, VmmOrder *order, const VmmMeasure *host,
     return FALSE;
   bond_x = cli_decimal_mul (rate_x, (guint64)bond_s);
   order->bond_wei = cli_decimal_from_x (bond_x);
+  if (host->bond_floor_wei != NULL && cli_decimal_cmp (order->bond_wei, host->bond_floor_wei) < 0)
+    {
+      g_free (order->bond_wei);
+      order->bond_wei = g_strdup (host->bond_floor_wei);
+    }
   order->terms = terms_of (plan, order, host, answers, rate_x, retention_x);
   return TRUE;
 }
@@ -194,7 +199,7 @@ add_order (VmmPlan *plan, const char *size, const VmmMeasure *host, const VmmAns
 }
 
 /* The most that can be bound at once: whichever size fills the pool with the largest bonds.
- * Mixtures bind no more, as prices are linear in what a size holds, but for rounding. */
+ * Mixtures bind no more, as prices are linear in what a size holds, but for rounding and the floor. */
 static char *
 stake_for (const VmmPlan *plan)
 {

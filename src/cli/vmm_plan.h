@@ -54,6 +54,7 @@ typedef struct {
   gint64 cores, ram_mib, disk_free_gib;
   char *endpoint; /* host:port other nodes reach us at; NULL: none */
   guint token_decimals;
+  char *bond_floor_wei; /* least bond of an agreement; NULL: none */
 } VmmMeasure;
 
 /** The default answer, given the host and the answers before it. New string. */
@@ -71,7 +72,7 @@ typedef struct {
   gint64 vcpu_milli, ram_mib, disk_gib;
   gint64 volume;     /* how many of them the pool holds */
   char *price;       /* tokens per hour */
-  char *bond_wei;    /* what one of them reserves of the stake, floor aside */
+  char *bond_wei;    /* what one of them reserves of the stake */
   JsonObject *terms; /* for offer.publish, without expiry */
 } VmmOrder;
 

@@ -39,12 +39,14 @@ setup_clear (Setup *s)
   g_clear_pointer (&s->inventory, json_object_unref);
   g_clear_pointer (&s->provider, json_object_unref);
   g_free (s->measure.endpoint);
+  g_free (s->measure.bond_floor_wei);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Setup, setup_clear)
 
 static gboolean
 measure (Setup *s, GError **error)
 {
+  JsonObject *stake;
   const char *address;
 
   if (!cli_token (s->cli, error))
@@ -61,6 +63,9 @@ measure (Setup *s, GError **error)
   s->measure.ram_mib = moosh_json_int_or (s->host, "ram_mib", 1024);
   s->measure.disk_free_gib = moosh_json_int_or (s->host, "disk_free_gib", 1);
   s->measure.token_decimals = s->cli->token_decimals;
+  stake = moosh_json_object (s->wallet, "stake", NULL);
+  s->measure.bond_floor_wei
+      = g_strdup (stake ? moosh_json_string_or (stake, "floor_wei", NULL) : NULL);
   address = moosh_json_string_or (s->node, "address", NULL);
   if (address != NULL && strchr (address, '@') != NULL)
     s->measure.endpoint = g_strdup (strchr (address, '@') + 1);
