@@ -42,7 +42,7 @@ contract ReplayTest is Market {
             if (!vm.exists(path)) break;
             uint256 before = vm.snapshotState();
             sequences += this.replay(vm.readFileBinary(path), i);
-            vm.revertToState(before);
+            vm.revertToStateAndDelete(before);
         }
         vm.assertGe(sequences, 1, "sequences replayed");
     }

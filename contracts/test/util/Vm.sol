@@ -43,7 +43,7 @@ interface Vm {
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function snapshotState() external returns (uint256);
-    function revertToState(uint256 id) external returns (bool);
+    function revertToStateAndDelete(uint256 id) external returns (bool);
     function getBlockTimestamp() external view returns (uint256);
     function toString(uint256 value) external pure returns (string memory);
     function toString(address value) external pure returns (string memory);
