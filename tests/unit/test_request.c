@@ -447,7 +447,6 @@ test_references (void)
                                      "git+https://h/r?ref=a&ref=b",
                                      "git+https://h/r#a b",
                                      "git+https://h/r#a#b",
-                                     "git+https://h/r?",
                                      "git+https://h/r?rev=" REV "0" };
 
   for (guint i = 0; i < G_N_ELEMENTS (good); i++)
