@@ -251,8 +251,9 @@ moosh_request_decode (gconstpointer bytes, gsize len, gboolean allow_file, GErro
     }
   r = read_request (&d, bytes, len, &field);
 #ifdef MOOSH_CANARY
-  if (r == MOOSH_OK && request->volumes->len == 2 && request->ports->len == 1)
-    __builtin_trap (); /* the planted bug that the fuzzer has to find */
+  for (guint i = 0; r == MOOSH_OK && i < request->volumes->len; i++)
+    if (g_array_index (request->volumes, MooshVolume, i).gib > 40000)
+      __builtin_trap (); /* the planted bug that the fuzzer has to find */
 #endif
   if (r == RULE_BROKEN)
     {
