@@ -173,8 +173,7 @@ cli_node_status (Cli *cli, GError **error)
                                                              : "open");
   cli_line ("peers", "%d connected", peers ? (int)json_array_get_length (peers) : 0);
   if (provider != NULL && moosh_json_bool_or (provider, "enabled", FALSE))
-    cli_line ("provider", "%d on offer; machine manager %s",
-              (int)moosh_json_int_or (provider, "offers", 0),
+    cli_line ("provider", "the machine manager %s; `moosh-vmm status` says more",
               moosh_json_bool_or (provider, "vmmd_reachable", FALSE) ? "answers"
                                                                      : "does not answer");
   return TRUE;

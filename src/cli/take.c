@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { POLL_MS = 400 };
+enum { POLL_MS = 400, AWAY_MS = 30000 };
 
 const CliOption cli_take_options[] = {
   CLI_REQUIREMENT_OPTIONS,
@@ -80,12 +80,14 @@ quote_params (Cli *cli, JsonObject *params, GError **error)
   return TRUE;
 }
 
-/* "ssh-ed25519 AAAA… comment": an algorithm's name, and base64 that begins with the name's length. */
+/* "ssh-ed25519 AAAA… comment": an algorithm's name, and base64 that begins with the name's length.
+ */
 static gboolean
 is_public_key (const char *line)
 {
   return strchr (line, '\n') == NULL && strstr (line, " AAAA") != NULL
-         && (g_str_has_prefix (line, "ssh-") || g_str_has_prefix (line, "ecdsa-") || g_str_has_prefix (line, "sk-"));
+         && (g_str_has_prefix (line, "ssh-") || g_str_has_prefix (line, "ecdsa-")
+             || g_str_has_prefix (line, "sk-"));
 }
 
 /* The line of an OpenSSH public key file, or NULL when it is none. */
@@ -186,38 +188,75 @@ show_quote (Cli *cli, JsonObject *quote)
   cli_say ("In the wallet %s", balance);
 }
 
+static void
+say_progress (JsonObject *d, gint64 start_us, char **last)
+{
+  const char *state = moosh_json_string_or (d, "state", "?");
+  const char *step = moosh_json_string_or (d, "step", NULL);
+  const char *trouble = moosh_json_string_or (d, "error", NULL);
+  g_autofree char *line
+      = g_strconcat (state, step && *step ? ": " : "", step ? step : "",
+                     trouble && *trouble ? " — " : "", trouble ? trouble : "", NULL);
+
+  if (g_strcmp0 (line, *last) == 0)
+    return;
+  cli_say ("%6.1f s  %s", (double)(g_get_monotonic_time () - start_us) / 1e6, line);
+  g_free (*last);
+  *last = g_steal_pointer (&line);
+}
+
+/* agreement.show, or NULL without error while mooshd is being restarted: the agreement does not
+ * depend on it, so neither does watching, for AWAY_MS. */
+static JsonObject *
+look (Cli *cli, const char *name, gint64 *away_us, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  JsonObject *d = cli_ask_node (cli, "agreement.show",
+                                moosh_json_build ("deployment", 's', name, NULL), &local);
+  gint64 now_us = g_get_monotonic_time ();
+
+  if (d != NULL)
+    *away_us = 0;
+  else if (!g_error_matches (local, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE)
+           || (*away_us != 0 && now_us - *away_us > (gint64)AWAY_MS * 1000))
+    g_propagate_error (error, g_steal_pointer (&local));
+  else if (*away_us == 0)
+    {
+      *away_us = now_us;
+      cli_say ("          mooshd does not answer; waiting for it");
+    }
+  return d;
+}
+
 /* Follow until it is active, over, or the person presses ^C (which only stops the watching). */
 static JsonObject *
 follow (Cli *cli, const char *name, GError **error)
 {
-  g_autofree char *last = g_strdup ("");
-  gint64 start_us = g_get_monotonic_time ();
+  g_autofree char *last = NULL;
+  gint64 start_us = g_get_monotonic_time (), away_us = 0;
 
   while (!interrupted)
     {
-      g_autoptr (JsonObject) d = cli_ask_node (
-          cli, "agreement.show", moosh_json_build ("deployment", 's', name, NULL), error);
-      g_autofree char *line = NULL;
-      const char *state, *step;
+      g_autoptr (GError) local = NULL;
+      g_autoptr (JsonObject) d = look (cli, name, &away_us, &local);
+      const char *state = d ? moosh_json_string_or (d, "state", "?") : "?";
 
-      if (d == NULL)
-        return NULL;
-      state = moosh_json_string_or (d, "state", "?");
-      step = moosh_json_string_or (d, "step", NULL);
-      line = step && *step ? g_strdup_printf ("%s: %s", state, step) : g_strdup (state);
-      if (strcmp (line, last) != 0)
-        cli_say ("%6.1f s  %s", (double)(g_get_monotonic_time () - start_us) / 1e6, line);
-      g_free (last);
-      last = g_steal_pointer (&line);
+      if (local != NULL)
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return NULL;
+        }
+      if (d != NULL)
+        say_progress (d, start_us, &last);
       if (strcmp (state, "active") == 0 || strcmp (state, "closed") == 0
           || strcmp (state, "failed") == 0)
         return g_steal_pointer (&d);
       g_usleep (POLL_MS * 1000);
     }
-  g_set_error (
-      error, MOOSH_ERROR, MOOSH_ERROR_CANCELLED,
-      "%s goes on without being watched: `moosh show %s` says how it is, `moosh close %s` ends it",
-      name, name, name);
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CANCELLED,
+               "%s goes on without being watched: `moosh show %s` says how it is, `moosh close "
+               "%s` ends it",
+               name, name, name);
   return NULL;
 }
 

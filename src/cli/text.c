@@ -359,9 +359,11 @@ cli_printable (const char *text, gboolean lines)
   for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
     {
       gunichar c = g_utf8_get_char (p);
-      gboolean keep = g_unichar_isprint (c) || (lines && (c == '\n' || c == '\t'));
+      gboolean white = c == '\n' || c == '\t';
 
-      g_string_append_unichar (clean, keep ? c : '?');
+      if (white && !lines)
+        c = ' ';
+      g_string_append_unichar (clean, g_unichar_isprint (c) || white ? c : '?');
     }
   return g_string_free (clean, FALSE);
 }

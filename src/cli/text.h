@@ -35,8 +35,8 @@ char *cli_amount_text (const char *wei, guint decimals, guint places);
 char *cli_price_text (const char *amount, guint places);
 /** rate·2^32 wei per second as wei per hour, cut. NULL for text that is no number. */
 char *cli_rate_per_hour (const char *rate_x);
-/** Tokens per hour as rate·2^32 wei per second, cut: shown per hour again, rounded up as the node does, it is the same
- * price. */
+/** Tokens per hour as rate·2^32 wei per second, cut: shown per hour again, rounded up as the node
+ * does, it is the same price. */
 char *cli_rate_x (const char *tokens_per_hour, guint decimals, GError **error);
 /** a·b, a+b and the larger of two decimal numbers; new string. NULL: overflow or not a number. */
 char *cli_decimal_mul (const char *a, guint64 b);
@@ -45,6 +45,6 @@ char *cli_decimal_add (const char *a, const char *b);
 int cli_decimal_cmp (const char *a, const char *b);
 /** ⌈a / 2^32⌉: X amounts in wei. */
 char *cli_decimal_from_x (const char *a);
-/** What a stranger wrote, fit for a terminal: valid UTF-8 without control characters ('?' instead),
- * except newlines and tabs when `lines`. New string. */
+/** What a stranger wrote, fit for a terminal: valid UTF-8 without control characters ('?' instead).
+ * Newlines and tabs stay when `lines`, else they become spaces. New string. */
 char *cli_printable (const char *text, gboolean lines);

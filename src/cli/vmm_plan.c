@@ -4,6 +4,9 @@
 #include "core/bytes/u256.h"
 #include <string.h>
 
+/* An order counts what it ever sold, not what is rented now: the pool bounds that. */
+enum { ORDER_VOLUME = 1000000 };
+
 static void
 order_free (gpointer data)
 {
@@ -115,7 +118,7 @@ terms_of (const VmmPlan *plan, const VmmOrder *order, const VmmMeasure *host,
       "side", 's', "sell", "kind", 's', "vm", "pool", 's', plan->pool, "units", 'o', units, "class",
       's', plan->shared ? "shared" : "dedicated", "overcommitPct", 'i', plan->overcommit_pct,
       "rateX", 's', rate_x, "pausedRateX", 's', paused_x, "retentionRateX", 's', retention_x,
-      "rejectFee", 's', "0", "volume", 'i', order->volume, NULL);
+      "rejectFee", 's', "0", "volume", 'i', (gint64)ORDER_VOLUME, NULL);
 
   for (guint i = 0; i < G_N_ELEMENTS (times); i++)
     json_object_set_int_member (terms, times[i].member,
@@ -199,7 +202,8 @@ add_order (VmmPlan *plan, const char *size, const VmmMeasure *host, const VmmAns
 }
 
 /* The most that can be bound at once: whichever size fills the pool with the largest bonds.
- * Mixtures bind no more, as prices are linear in what a size holds, but for rounding and the floor. */
+ * Mixtures bind no more, as prices are linear in what a size holds, but for rounding and the floor.
+ */
 static char *
 stake_for (const VmmPlan *plan)
 {
@@ -261,6 +265,7 @@ vmm_plan_new (const VmmMeasure *host, const VmmAnswers *answers, GError **error)
   plan->overcommit_pct
       = plan->shared ? g_ascii_strtoll (answers->text[VMM_OVERCOMMIT], NULL, 10) : 100;
   pool_id (plan->shared ? "shared" : "dedicated", plan->pool);
+  pool_id (plan->shared ? "dedicated" : "shared", plan->other_pool);
   plan->cores = g_ascii_strtoll (answers->text[VMM_CORES], NULL, 10);
   cli_parse_mib (answers->text[VMM_RAM], &plan->ram_mib, NULL);
   cli_parse_gib (answers->text[VMM_DISK], &plan->disk_gib, NULL);

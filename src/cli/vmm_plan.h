@@ -77,7 +77,8 @@ typedef struct {
 } VmmOrder;
 
 typedef struct {
-  char pool[67]; /* 0x and 64 digits */
+  char pool[67];       /* 0x and 64 digits */
+  char other_pool[67]; /* of the other class: what it had moves over */
   gboolean shared;
   gint64 overcommit_pct;
   gint64 cores, ram_mib, disk_gib;

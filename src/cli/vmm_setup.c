@@ -26,7 +26,8 @@ typedef struct {
   JsonObject *node;      /* node.status */
   JsonObject *wallet;    /* wallet.show */
   JsonObject *inventory; /* inventory.get */
-  JsonObject *provider;  /* provider.status */
+  JsonObject *own;       /* offer.own */
+  gboolean pool_changed, other_closed;
   guint changes;
 } Setup;
 
@@ -37,7 +38,7 @@ setup_clear (Setup *s)
   g_clear_pointer (&s->node, json_object_unref);
   g_clear_pointer (&s->wallet, json_object_unref);
   g_clear_pointer (&s->inventory, json_object_unref);
-  g_clear_pointer (&s->provider, json_object_unref);
+  g_clear_pointer (&s->own, json_object_unref);
   g_free (s->measure.endpoint);
   g_free (s->measure.bond_floor_wei);
 }
@@ -56,8 +57,8 @@ measure (Setup *s, GError **error)
   s->inventory = s->host ? cli_call (s->cli, CLI_VMMD, "inventory.get", NULL, 20000, error) : NULL;
   s->node = s->inventory ? cli_ask_node (s->cli, "node.status", NULL, error) : NULL;
   s->wallet = s->node ? cli_ask_node (s->cli, "wallet.show", NULL, error) : NULL;
-  s->provider = s->wallet ? cli_ask_node (s->cli, "provider.status", NULL, error) : NULL;
-  if (s->provider == NULL)
+  s->own = s->wallet ? cli_ask_node (s->cli, "offer.own", NULL, error) : NULL;
+  if (s->own == NULL)
     return FALSE;
   s->measure.cores = moosh_json_int_or (s->host, "cores", 1);
   s->measure.ram_mib = moosh_json_int_or (s->host, "ram_mib", 1024);
@@ -80,6 +81,10 @@ show_measure (Setup *s)
   g_autofree char *native
       = cli_amount_text (moosh_json_string_or (s->wallet, "native_wei", "0"), 18, 6);
   g_autofree char *token = cli_view_amount (s->cli, s->wallet, "token_wei");
+  g_autofree char *note
+      = moosh_json_string_or (s->host, "accel_note", NULL)
+            ? cli_printable (moosh_json_string_or (s->host, "accel_note", ""), FALSE)
+            : NULL;
   JsonObject *chain = moosh_json_object (s->node, "chain", NULL);
 
   cli_say ("  processor   %s, %d cores", moosh_json_string_or (s->host, "cpu_model", "?"),
@@ -90,8 +95,7 @@ show_measure (Setup *s)
            strcmp (accel, "kvm") == 0   ? "with KVM"
            : strcmp (accel, "tcg") == 0 ? "emulated (slow)"
                                         : "do not boot",
-           moosh_json_string_or (s->host, "accel_note", NULL) ? ": " : "",
-           moosh_json_string_or (s->host, "accel_note", ""));
+           note ? ": " : "", note ? note : "");
   cli_say ("  isolation   %s; limits: %s", moosh_json_string_or (s->host, "isolation", "?"),
            moosh_json_string_or (s->host, "limits", "?"));
   cli_say ("  ports       %d free from %d", (int)moosh_json_int_or (s->host, "ports_free", 0),
@@ -250,26 +254,55 @@ pool_is_as_planned (JsonObject *pool, const VmmPlan *plan)
 }
 
 static gboolean
+set_pool (Setup *s, const char *id, gboolean shared, gint64 overcommit_pct, JsonObject *capacity,
+          GError **error)
+{
+  g_autoptr (JsonObject) done = cli_call (
+      s->cli, CLI_VMMD, "inventory.set",
+      moosh_json_build ("pool", 's', id, "class", 'i', (gint64)(shared ? 1 : 0), "overcommit_pct",
+                        'i', overcommit_pct, "capacity", 'o', capacity, NULL),
+      20000, error);
+
+  if (done != NULL)
+    s->changes++;
+  else
+    g_prefix_error (error, "inventory: ");
+  return done != NULL;
+}
+
+/* The pool of the other class keeps what its machines hold, and sells no more. */
+static gboolean
+close_other_pool (Setup *s, const VmmPlan *plan, GError **error)
+{
+  JsonObject *pool = find_pool (s->inventory, plan->other_pool);
+  JsonObject *capacity = pool ? moosh_json_object (pool, "capacity", NULL) : NULL;
+  JsonObject *held = pool ? moosh_json_object (pool, "reserved", NULL) : NULL;
+
+  if (capacity == NULL || held == NULL
+      || (moosh_json_int_or (capacity, "vcpu_milli", 0) == moosh_json_int_or (held, "vcpu_milli", 0)
+          && moosh_json_int_or (capacity, "ram_mib", 0) == moosh_json_int_or (held, "ram_mib", 0)))
+    return TRUE;
+  if (!set_pool (s, plan->other_pool, !plan->shared, 100, json_object_ref (held), error))
+    return FALSE;
+  s->other_closed = TRUE;
+  cli_say ("Inventory: the %s pool is closed.", plan->shared ? "dedicated" : "shared");
+  return TRUE;
+}
+
+static gboolean
 apply_inventory (Setup *s, const VmmPlan *plan, GError **error)
 {
   JsonObject *pool = find_pool (s->inventory, plan->pool);
-  g_autoptr (JsonObject) done = NULL;
 
+  if (!close_other_pool (s, plan, error))
+    return FALSE;
   if (pool != NULL && pool_is_as_planned (pool, plan))
     return TRUE;
-  done = cli_call (s->cli, CLI_VMMD, "inventory.set",
-                   moosh_json_build ("pool", 's', plan->pool, "class", 'i',
-                                     (gint64)(plan->shared ? 1 : 0), "overcommit_pct", 'i',
-                                     plan->overcommit_pct, "capacity", 'o',
-                                     vmm_plan_capacity (plan, FALSE), NULL),
-                   20000, error);
-  if (done == NULL)
-    {
-      g_prefix_error (error, "inventory: ");
-      return FALSE;
-    }
+  if (!set_pool (s, plan->pool, plan->shared, plan->overcommit_pct, vmm_plan_capacity (plan, FALSE),
+                 error))
+    return FALSE;
+  s->pool_changed = TRUE;
   cli_say ("Inventory: %s.", pool ? "changed" : "made");
-  s->changes++;
   return TRUE;
 }
 
@@ -285,16 +318,53 @@ units_left (Setup *s, const VmmPlan *plan)
   return left ? json_object_ref (left) : vmm_plan_capacity (plan, TRUE);
 }
 
+/* An order of ours in this pool that was not cancelled; the node shows those that were with that as
+ * the reason. */
+static gboolean
+is_live (JsonObject *own, const char *pool)
+{
+  JsonObject *terms = moosh_json_object (own, "terms", NULL);
+  const char *why_not = moosh_json_string_or (own, "why_not", "");
+
+  return terms != NULL && same_pool_id (moosh_json_string_or (terms, "pool", ""), pool)
+         && strstr (why_not, "cancelled") == NULL && strstr (why_not, "expired") == NULL;
+}
+
+static gboolean
+has_orders (Setup *s, const char *pool)
+{
+  JsonArray *offers = moosh_json_array (s->own, "offers", NULL);
+  gboolean any = FALSE;
+
+  for (guint i = 0; offers != NULL && i < json_array_get_length (offers); i++)
+    any |= cli_element (offers, i) != NULL && is_live (cli_element (offers, i), pool);
+  return any;
+}
+
+/* A pool that is on sale already is left as the chain has it: takes and closes change it there, and
+ * an absolute number from here could undo one that is under way. */
+static JsonArray *
+pools_to_set (Setup *s, const VmmPlan *plan)
+{
+  JsonArray *pools = json_array_new ();
+
+  if (s->pool_changed || !has_orders (s, plan->pool))
+    json_array_add_object_element (pools, moosh_json_build ("pool", 's', plan->pool, "units", 'o',
+                                                            units_left (s, plan), NULL));
+  if (s->other_closed)
+    json_array_add_object_element (pools, moosh_json_build ("pool", 's', plan->other_pool, "units",
+                                                            'o', json_object_new (), NULL));
+  return pools;
+}
+
 static gboolean
 apply_registration (Setup *s, const VmmPlan *plan, GError **error)
 {
-  JsonArray *pools = json_array_new (), *transactions;
-  JsonObject *params;
+  JsonObject *params = moosh_json_build ("stake_wei", 's', plan->stake_wei, "pools", 'a',
+                                         pools_to_set (s, plan), NULL);
+  JsonArray *transactions;
   g_autoptr (JsonObject) done = NULL;
 
-  json_array_add_object_element (
-      pools, moosh_json_build ("pool", 's', plan->pool, "units", 'o', units_left (s, plan), NULL));
-  params = moosh_json_build ("stake_wei", 's', plan->stake_wei, "pools", 'a', pools, NULL);
   if (plan->endpoint != NULL)
     json_object_set_string_member (params, "endpoint", plan->endpoint);
   done = cli_tell_node (s->cli, "provider.register", params, error);
@@ -314,18 +384,6 @@ apply_registration (Setup *s, const VmmPlan *plan, GError **error)
       s->changes++;
     }
   return TRUE;
-}
-
-/* An order of ours in this pool that was not cancelled and is not over. */
-static gboolean
-is_live (JsonObject *own, const VmmPlan *plan, JsonObject **ret_terms)
-{
-  JsonObject *terms = moosh_json_object (own, "terms", NULL);
-
-  *ret_terms = terms;
-  return terms != NULL && same_pool_id (moosh_json_string_or (terms, "pool", ""), plan->pool)
-         && !moosh_json_bool_or (own, "cancelled", FALSE)
-         && !moosh_json_bool_or (own, "expired", FALSE);
 }
 
 static gboolean
@@ -353,13 +411,26 @@ publish (Setup *s, const VmmOrder *order, gint64 valid_for_s, GError **error)
   return TRUE;
 }
 
+static gboolean
+cancel (Setup *s, JsonObject *offer, GError **error)
+{
+  g_autoptr (JsonObject) done = cli_tell_node (
+      s->cli, "offer.cancel",
+      moosh_json_build ("id", 's', moosh_json_string_or (offer, "id", ""), NULL), error);
+
+  if (done == NULL)
+    return FALSE;
+  cli_say ("Withdrawn: an order that is not in the plan any more.");
+  s->changes++;
+  return TRUE;
+}
+
 /* Publish what is missing, cancel what the plan no longer has. New ones first: a gap in the shop
  * window costs more than a moment of too much in it, as the pool bounds what can be sold. */
 static gboolean
 apply_orders (Setup *s, const VmmPlan *plan, GError **error)
 {
-  g_autoptr (JsonObject) own = cli_ask_node (s->cli, "offer.own", NULL, error);
-  JsonArray *offers = own ? moosh_json_array (own, "offers", error) : NULL;
+  JsonArray *offers = moosh_json_array (s->own, "offers", error);
   guint n = offers ? json_array_get_length (offers) : 0;
   g_autofree gboolean *keep = g_new0 (gboolean, n + 1);
 
@@ -372,11 +443,11 @@ apply_orders (Setup *s, const VmmPlan *plan, GError **error)
 
       for (guint i = 0; i < n && !found; i++)
         {
-          JsonObject *terms;
+          JsonObject *own = cli_element (offers, i);
 
-          found = !keep[i] && cli_element (offers, i) != NULL
-                  && is_live (cli_element (offers, i), plan, &terms)
-                  && vmm_order_same (terms, order->terms, plan->valid_for_s, cli_now ());
+          found = !keep[i] && own != NULL && is_live (own, plan->pool)
+                  && vmm_order_same (moosh_json_object (own, "terms", NULL), order->terms,
+                                     plan->valid_for_s, cli_now ());
           keep[i] |= found;
         }
       if (!found && !publish (s, order, plan->valid_for_s, error))
@@ -384,18 +455,11 @@ apply_orders (Setup *s, const VmmPlan *plan, GError **error)
     }
   for (guint i = 0; i < n; i++)
     {
-      JsonObject *terms, *offer = cli_element (offers, i);
-      g_autoptr (JsonObject) done = NULL;
+      JsonObject *own = cli_element (offers, i);
 
-      if (keep[i] || offer == NULL || !is_live (offer, plan, &terms))
-        continue;
-      done = cli_tell_node (
-          s->cli, "offer.cancel",
-          moosh_json_build ("id", 's', moosh_json_string_or (offer, "id", ""), NULL), error);
-      if (done == NULL)
+      if (!keep[i] && own != NULL && (is_live (own, plan->pool) || is_live (own, plan->other_pool))
+          && !cancel (s, own, error))
         return FALSE;
-      cli_say ("Withdrawn: an order that is not in the plan any more.");
-      s->changes++;
     }
   return TRUE;
 }

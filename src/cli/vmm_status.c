@@ -18,9 +18,9 @@ const CliOption cli_vmm_logs_options[] = {
 };
 
 static void
-print_pools (JsonObject *inventory)
+print_pools (JsonObject *status)
 {
-  JsonArray *pools = moosh_json_array (inventory, "pools", NULL);
+  JsonArray *pools = moosh_json_array (status, "pools", NULL);
   g_autoptr (CliTable) table
       = cli_table_new ("POOL", "CLASS", "*FOR SALE", "RESERVED", "FREE", NULL);
 
@@ -50,40 +50,62 @@ print_pools (JsonObject *inventory)
 }
 
 static void
-print_machines (Cli *cli, JsonObject *status)
+add_machine (Cli *cli, CliTable *table, JsonObject *m)
 {
-  JsonArray *machines = moosh_json_array (status, "machines", NULL);
-  g_autoptr (CliTable) table = cli_table_new (">AGREEMENT", "STATE", ">RATE", ">EARNED",
-                                              ">TO COLLECT", "SINCE", "ENDPOINT", "*CLIENT", NULL);
+  JsonObject *machine = moosh_json_object (m, "machine", NULL);
+  JsonObject *endpoint = machine ? moosh_json_object (machine, "endpoint", NULL) : NULL;
+  g_autofree char *id
+      = g_strdup_printf ("%" G_GINT64_FORMAT, moosh_json_int_or (m, "agreement", 0));
+  g_autofree char *rate = cli_view_rate (cli, m);
+  g_autofree char *earned = cli_decimal_add (moosh_json_string_or (m, "earned_wei", "0"),
+                                             moosh_json_string_or (m, "collected_wei", "0"));
+  g_autofree char *earned_text = cli_amount (cli, earned);
+  g_autofree char *due = cli_view_amount (cli, m, "withdrawable_wei");
+  g_autofree char *since = cli_until (moosh_json_int_or (m, "since_s", 0), cli_now ());
+  g_autofree char *client = cli_view_party (m, "client_name", "client");
+  g_autofree char *at
+      = endpoint ? g_strdup_printf ("%s:%d", moosh_json_string_or (endpoint, "host", "?"),
+                                    (int)moosh_json_int_or (endpoint, "port", 0))
+                 : NULL;
 
-  if (machines == NULL || json_array_get_length (machines) == 0)
-    {
-      printf ("No machine is rented.\n");
-      return;
-    }
+  cli_table_row (table, id, moosh_json_string_or (m, "state", NULL),
+                 machine ? moosh_json_string_or (machine, "state", NULL) : NULL, rate, earned_text,
+                 due, since, at, client);
+}
+
+static void
+print_machines (Cli *cli, JsonArray *machines)
+{
+  g_autoptr (CliTable) table = cli_table_new (">AGREEMENT", "STATE", "MACHINE", ">RATE", ">EARNED",
+                                              ">TO COLLECT", "TAKEN", "ENDPOINT", "*CLIENT", NULL);
+
+  for (guint i = 0; i < json_array_get_length (machines); i++)
+    if (cli_element (machines, i) != NULL)
+      add_machine (cli, table, cli_element (machines, i));
+  if (json_array_get_length (machines) > 0)
+    cli_table_print (table);
+  else
+    printf ("No machine is rented.\n");
+}
+
+/* The sum of a member over all machines. */
+static char *
+sum_of (JsonArray *machines, const char *member)
+{
+  char *sum = g_strdup ("0");
+
   for (guint i = 0; i < json_array_get_length (machines); i++)
     {
       JsonObject *m = cli_element (machines, i);
-      g_autofree char *id = NULL, *rate = NULL, *earned = NULL, *due = NULL, *since = NULL,
-                      *client = NULL, *at = NULL;
-      JsonObject *endpoint;
+      char *more = m ? cli_decimal_add (sum, moosh_json_string_or (m, member, "0")) : NULL;
 
-      if (m == NULL)
-        continue;
-      endpoint = moosh_json_object (m, "endpoint", NULL);
-      id = g_strdup_printf ("%" G_GINT64_FORMAT, moosh_json_int_or (m, "agreement", 0));
-      rate = cli_view_rate (cli, m);
-      earned = cli_view_amount (cli, m, "earned_wei");
-      due = cli_view_amount (cli, m, "withdrawable_wei");
-      since = cli_until (moosh_json_int_or (m, "since_s", 0), cli_now ());
-      client = cli_view_party (m, "client_name", "client");
-      at = endpoint ? g_strdup_printf ("%s:%d", moosh_json_string_or (endpoint, "host", "?"),
-                                       (int)moosh_json_int_or (endpoint, "port", 0))
-                    : g_strdup (moosh_json_string_or (m, "endpoint", NULL));
-      cli_table_row (table, id, moosh_json_string_or (m, "state", NULL), rate, earned, due, since,
-                     at, client);
+      if (more != NULL)
+        {
+          g_free (sum);
+          sum = more;
+        }
     }
-  cli_table_print (table);
+  return sum;
 }
 
 static void
@@ -108,8 +130,7 @@ print_orders (Cli *cli, JsonArray *offers)
       id = cli_short (moosh_json_string_or (o, "id", NULL));
       price = cli_view_rate (cli, o);
       units = cli_view_units (terms ? moosh_json_object (terms, "units", NULL) : NULL);
-      sold = g_strdup_printf ("%d of %d", (int)moosh_json_int_or (o, "filled", 0),
-                              (int)moosh_json_int_or (o, "volume", 0));
+      sold = g_strdup_printf ("%d", (int)moosh_json_int_or (o, "filled", 0));
       cli_table_row (table, id, price, units, sold,
                      moosh_json_bool_or (o, "on_offer", FALSE) ? "yes" : "no",
                      moosh_json_string_or (o, "why_not", NULL));
@@ -117,34 +138,49 @@ print_orders (Cli *cli, JsonArray *offers)
   cli_table_print (table);
 }
 
+static void
+print_money (Cli *cli, JsonObject *status, JsonArray *machines)
+{
+  JsonObject *stake = moosh_json_object (status, "stake", NULL);
+  g_autofree char *open = sum_of (machines, "earned_wei"),
+                  *collected = sum_of (machines, "collected_wei");
+  g_autofree char *earned = cli_decimal_add (open, collected),
+                  *due = sum_of (machines, "withdrawable_wei");
+  g_autofree char *earned_text = cli_amount (cli, earned), *due_text = cli_amount (cli, due);
+
+  cli_line ("earned", "%s; %s can be collected now", earned_text, due_text);
+  if (stake != NULL)
+    {
+      g_autofree char *left = cli_view_amount (cli, stake, "free_wei");
+      g_autofree char *bound = cli_view_amount (cli, stake, "reserved_wei");
+
+      cli_line ("stake", "%s free, %s bound by machines", left, bound);
+    }
+}
+
 gboolean
 cli_vmm_status (Cli *cli, GError **error)
 {
   g_autoptr (JsonObject) status = cli_ask_node (cli, "provider.status", NULL, error);
-  g_autoptr (JsonObject) inventory
-      = status ? cli_call (cli, CLI_VMMD, "inventory.get", NULL, 20000, error) : NULL;
-  g_autofree char *earned = NULL, *withdrawn = NULL;
+  JsonArray *machines = status ? moosh_json_array (status, "machines", error) : NULL;
 
-  if (inventory == NULL)
+  if (machines == NULL)
     return FALSE;
   if (cli->json)
-    {
-      json_object_set_object_member (status, "inventory", json_object_ref (inventory));
-      return cli_print_json (status);
-    }
+    return cli_print_json (status);
   cli_token (cli, NULL);
-  earned = cli_view_amount (cli, status, "earned_wei");
-  withdrawn = cli_view_amount (cli, status, "withdrawn_wei");
   cli_line ("identity", "%s", moosh_json_string_or (status, "identity", "?"));
   cli_line ("registered", "%s",
             moosh_json_bool_or (status, "registered", FALSE) ? "yes" : "no: `moosh-vmm setup`");
-  cli_line ("earned", "%s, %s of it withdrawn", earned, withdrawn);
+  print_money (cli, status, machines);
+  if (moosh_json_string_or (status, "vmmd_error", NULL) != NULL)
+    cli_line ("trouble", "%s: `moosh-vmm doctor`", moosh_json_string_or (status, "vmmd_error", ""));
   printf ("\n");
-  print_pools (inventory);
+  print_pools (status);
   printf ("\n");
   print_orders (cli, moosh_json_array (status, "offers", NULL));
   printf ("\n");
-  print_machines (cli, status);
+  print_machines (cli, machines);
   return TRUE;
 }
 

@@ -393,6 +393,18 @@ def test_interrupting_take_only_stops_the_watching(world):
     assert "goes on without being watched" in process.stderr.read()
 
 
+def test_watching_outlasts_a_restart_of_the_node(world):
+    """mooshd may come and go while the machine is being built."""
+    def come_and_go(params):
+        if len(world.node.params_of("agreement.show")) == 2:
+            raise Refusal("hang up", "")
+        return deployment("active" if len(world.node.params_of("agreement.show")) > 3 else "accepted")
+    taking(world, [])
+    world.node.answers["agreement.show"] = come_and_go
+    done = world.run("take", OFFER, "-b", "git+https://example.org/r", "-y")
+    assert done.returncode == 0 and "waiting for it" in done.stderr
+
+
 def test_private_keys_are_never_sent(world, tmp_path):
     taking(world, [])
     key = tmp_path / "id"
