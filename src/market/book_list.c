@@ -40,50 +40,52 @@ at_least (GString *sql, const char *column, gint64 least)
     g_string_append_printf (sql, " AND i.%s >= %" G_GINT64_FORMAT, column, least);
 }
 
-/* The filter as SQL. Only numbers are written into it. */
+static void
+append_party (GString *sql, MooshStore *store, const char *column, const uint8_t *address)
+{
+  if (address != NULL)
+    g_string_append_printf (sql, " AND i.%s = %" G_GINT64_FORMAT, column,
+                            moosh_book_party (store, address, FALSE, NULL));
+}
+
+/* The filter as SQL. Only numbers are written into it. SQLite tests in this order: what throws out
+ * most comes first, and so do the columns that stand first in the row. */
 static void
 append_filter (GString *sql, MooshStore *store, const MooshBookFilter *f, int64_t now_s)
 {
   g_string_append_printf (sql, " FROM book_index i WHERE i.side = %u", (unsigned)f->side);
-  if (f->max_rate_x != NULL)
+  if (f->max_rate_x != NULL && moosh_u256_bit_length (f->max_rate_x) <= 8 * MOOSH_BOOK_RATE_LEN)
     {
       uint8_t word[32];
       char hex[65];
       moosh_u256_to_be (f->max_rate_x, word);
       moosh_hex_encode (word + 32 - MOOSH_BOOK_RATE_LEN, MOOSH_BOOK_RATE_LEN, hex);
-      if (moosh_u256_bit_length (f->max_rate_x) <= 8 * MOOSH_BOOK_RATE_LEN)
-        g_string_append_printf (sql, " AND i.rate <= X'%s'", hex);
+      g_string_append_printf (sql, " AND i.rate <= X'%s'", hex);
     }
-  if (!f->any_status)
-    g_string_append_printf (
-        sql, " AND i.status = 0 AND i.expiry > %" G_GINT64_FORMAT " AND i.available >= %u",
-        (gint64)now_s, MAX (f->count, 1));
-  at_least (sql, "vcpu", f->min.vcpu_milli);
   at_least (sql, "ram", f->min.ram_mib);
   at_least (sql, "disk", f->min.disk_gib);
+  at_least (sql, "vcpu", f->min.vcpu_milli);
   at_least (sql, "gpu", f->min.gpu);
   at_least (sql, "ipv4", f->min.ipv4);
-  if (f->kind_plus_1 > 0)
-    g_string_append_printf (sql, " AND i.kind = %d", f->kind_plus_1 - 1);
+  append_party (sql, store, "provider", f->provider);
   if (f->class_plus_1 > 0)
     g_string_append_printf (sql, " AND i.class = %d", f->class_plus_1 - 1);
-  if (f->lasts_s > 0)
-    g_string_append_printf (sql, " AND (i.max_term = 0 OR i.max_term >= %u)", f->lasts_s);
   if (f->bound_s != NULL)
     g_string_append_printf (sql, " AND i.min_term <= %u", *f->bound_s);
+  if (f->lasts_s > 0)
+    g_string_append_printf (sql, " AND (i.max_term = 0 OR i.max_term >= %u)", f->lasts_s);
+  if (f->kind_plus_1 > 0)
+    g_string_append_printf (sql, " AND i.kind = %d", f->kind_plus_1 - 1);
+  append_party (sql, store, "token", f->token);
   if (f->chain_id > 0)
     g_string_append_printf (sql, " AND i.chain_id = %" G_GINT64_FORMAT, (gint64)f->chain_id);
-  const struct {
-    const char *column;
-    const uint8_t *address;
-  } parties[] = { { "provider", f->provider }, { "token", f->token } };
-  for (gsize i = 0; i < G_N_ELEMENTS (parties); i++)
-    if (parties[i].address != NULL)
-      g_string_append_printf (sql, " AND i.%s = %" G_GINT64_FORMAT, parties[i].column,
-                              moosh_book_party (store, parties[i].address, FALSE, NULL));
-  if (!f->any_status)
-    g_string_append_printf (sql, " AND i.taker IN (0, %" G_GINT64_FORMAT ")",
-                            f->taker != NULL ? moosh_book_party (store, f->taker, FALSE, NULL) : 0);
+  if (f->any_status)
+    return;
+  g_string_append_printf (sql,
+                          " AND i.status = 0 AND i.available >= %u AND i.expiry > %" G_GINT64_FORMAT
+                          " AND i.taker IN (0, %" G_GINT64_FORMAT ")",
+                          MAX (f->count, 1), (gint64)now_s,
+                          f->taker != NULL ? moosh_book_party (store, f->taker, FALSE, NULL) : 0);
 }
 
 static void
@@ -135,24 +137,46 @@ read_entry (MooshQuery *query, int64_t now_s, const uint8_t *taker, MooshBookEnt
   return TRUE;
 }
 
-/* Scan: the ids of the page, and how many match in all. */
+/* How many match behind the last row of a page: in order of price the scan goes on where the page
+ * ended. */
+static guint
+count_rest (MooshStore *store, const MooshBookFilter *f, int64_t now_s, GBytes *rate, gint64 id,
+            guint seen)
+{
+  g_autoptr (GString) sql = g_string_new ("SELECT count(*)");
+  append_filter (sql, store, f, now_s);
+  if (f->sort != MOOSH_BOOK_BY_PRICE)
+    return (guint)moosh_store_int (store, seen, sql->str, "");
+  g_string_append (sql,
+                   f->reverse ? " AND (i.rate, i.id) < (?, ?)" : " AND (i.rate, i.id) > (?, ?)");
+  return seen + (guint)moosh_store_int (store, 0, sql->str, "bi", rate, id);
+}
+
+/* The ids of the page, and how many match in all. */
 static gboolean
 scan (MooshStore *store, const MooshBookFilter *f, int64_t now_s, gint64 *ids, guint *ret_n,
       guint *ret_total, GError **error)
 {
-  g_autoptr (GString) sql = g_string_new ("SELECT i.id");
+  g_autoptr (GString) sql = g_string_new ("SELECT i.id, i.rate");
   g_autoptr (GError) trouble = NULL;
+  g_autoptr (GBytes) rate = NULL;
   guint limit = f->limit == 0 ? 100 : MIN (f->limit, MOOSH_BOOK_LIST_MAX), seen = 0, n = 0;
+  guint end = f->offset + limit > limit ? f->offset + limit : limit;
+  gint64 id = 0;
   append_filter (sql, store, f, now_s);
-  g_string_append_printf (sql, " ORDER BY %s", orders[f->sort][f->reverse ? 1 : 0]);
-  if (ret_total == NULL)
-    g_string_append_printf (sql, " LIMIT %u", f->offset + limit);
-  g_autoptr (MooshQuery) query = moosh_store_query (store, error, sql->str, "");
+  g_string_append_printf (sql, " ORDER BY %s LIMIT %u", orders[f->sort][f->reverse ? 1 : 0], end);
+  MooshQuery *query = moosh_store_query (store, error, sql->str, "");
   if (query == NULL)
     return FALSE;
-  for (; moosh_query_next (query, &trouble); seen++)
-    if (seen >= f->offset && n < limit)
-      ids[n++] = moosh_query_int (query, 0);
+  while (moosh_query_next (query, &trouble))
+    {
+      id = moosh_query_int (query, 0);
+      if (++seen == end)
+        rate = moosh_query_blob (query, 1);
+      if (seen > f->offset && n < limit)
+        ids[n++] = id;
+    }
+  moosh_query_free (query);
   if (trouble != NULL)
     {
       g_propagate_error (error, g_steal_pointer (&trouble));
@@ -160,7 +184,7 @@ scan (MooshStore *store, const MooshBookFilter *f, int64_t now_s, gint64 *ids, g
     }
   *ret_n = n;
   if (ret_total != NULL)
-    *ret_total = seen;
+    *ret_total = rate == NULL ? seen : count_rest (store, f, now_s, rate, id, seen);
   return TRUE;
 }
 
