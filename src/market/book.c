@@ -104,7 +104,8 @@ judge (Facts *f)
 #define FACTS_SQL                                                                                  \
   "SELECT o.id, o.volume, ifnull(f.filled, 0),"                                                    \
   " ifnull(f.cancelled, 0) OR ifnull(n.nonce != o.nonce, 0), p.n IS NOT NULL,"                     \
-  " p.vcpu, p.ram, p.disk, p.gpu, p.ipv4, i.vcpu, i.ram, i.disk, i.gpu, i.ipv4"                    \
+  " p.vcpu, p.ram, p.disk, p.gpu, p.ipv4, i.vcpu, i.ram, i.disk, i.gpu, i.ipv4,"                   \
+  " i.status, i.available"                                                                         \
   " FROM book_offers o"                                                                            \
   " JOIN book_index i ON i.side = o.side AND i.rate = o.rate AND i.id = o.id"                      \
   " LEFT JOIN book_fills f ON f.maker = o.maker AND f.hash = o.hash"                               \
@@ -134,7 +135,9 @@ refresh (MooshStore *store, const char *where, GBytes *a, GBytes *b, GError **er
           f.need[i] = moosh_query_int (query, 10 + i);
         }
       judge (&f);
-      g_array_append_val (all, f);
+      if ((gint64)f.status != moosh_query_int (query, 15)
+          || f.available != moosh_query_int (query, 16))
+        g_array_append_val (all, f);
     }
   moosh_query_free (query);
   if (trouble != NULL)
