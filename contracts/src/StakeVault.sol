@@ -43,7 +43,11 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
     function stake(address provider, address token, uint128 amount, Permit calldata permit) external nonReentrant {
         uint128 received = Tokens.pull(token, msg.sender, amount, permit);
         if (received == 0) revert ZeroAmount();
-        _stakes[provider][token].free += received;
+        Stake storage s = _stakes[provider][token];
+        // All of it may end up in `free`: bounded here, so that no release can overflow later.
+        uint256 total = uint256(s.free) + s.reserved + _unbonds[provider][token].amount + received;
+        if (total > type(uint128).max) revert StakeTooLarge();
+        s.free += received;
         emit Staked(provider, token, msg.sender, received);
     }
 

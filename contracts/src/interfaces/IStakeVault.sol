@@ -18,6 +18,8 @@ interface IStakeVault {
     error StillBonded(uint64 readyAt);
     error NothingToWithdraw();
     error ZeroAmount();
+    /// @notice A provider's stake in one token stays below 2^128.
+    error StakeTooLarge();
 
     /// @notice Add to a provider's stake; the caller pays. What arrives is measured.
     function stake(address provider, address token, uint128 amount, Permit calldata permit) external;
