@@ -142,7 +142,7 @@ check_amount (const char *text, GError **error)
 static gboolean
 check_sizes (const char *text, GError **error)
 {
-  g_auto (GStrv) list = g_strsplit (text, ",", -1);
+  g_auto (GStrv) list = g_strsplit (*text ? text : " ", ",", -1); /* splitting "" gives nothing */
 
   for (char **size = list; *size != NULL; size++)
     {
