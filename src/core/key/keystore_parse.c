@@ -109,6 +109,10 @@ read_string (Reader *in, MooshSpan *ret)
     {
       if ((unsigned char)*in->at < 0x20)
         return MOOSH_E_MALFORMED;
+#ifdef MOOSH_CANARY
+      if (*in->at == '\\' && in->at[1] == 'u') /* planted: one byte too far */
+        return MOOSH_E_NONCANONICAL;
+#endif
       if (*in->at == '\\' && ++in->at == in->end)
         return MOOSH_E_SHORT;
     }

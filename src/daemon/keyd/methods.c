@@ -198,7 +198,7 @@ on_sign_transaction (const MooshRpcPeer *peer, JsonObject *params, gpointer user
     return NULL;
   /* of all transactions with one nonce the chain takes one */
   id = g_strdup_printf ("tx/%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, tx.chain_id, tx.nonce);
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&keyd->signing);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&keyd->signing);
   if (!ledger_book (keyd->ledger, id, spends, g_get_real_time () / G_USEC_PER_SEC, error))
     return NULL;
   return sign_encoded (keyd, &tx, error);
@@ -221,7 +221,7 @@ on_sign_typed (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
 
   g_autofree char *hash = moosh_hex (typed.digest, sizeof typed.digest);
   g_autofree char *id = g_strconcat ("typed/", hash, NULL);
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&keyd->signing);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&keyd->signing);
   if (!ledger_book (keyd->ledger, id, spends, g_get_real_time () / G_USEC_PER_SEC, error)
       || !vault_sign_hash (keyd->vault, typed.digest, signature, error))
     return NULL;
@@ -251,7 +251,7 @@ on_sign_statement (const MooshRpcPeer *peer, JsonObject *params, gpointer user_d
 static gboolean
 may_ecdh (Keyd *keyd, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&keyd->ecdh);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&keyd->ecdh);
   gint64 now = g_get_monotonic_time ();
 
   keyd->ecdh_left

@@ -355,7 +355,11 @@ encode_byte_string (Atom atom, int width, JsonNode *node, guint8 ret_word[32])
   const void *ptr = g_bytes_get_data (bytes, &len);
   if (atom == BYTES)
     moosh_keccak256 (ptr, len, ret_word);
+#ifdef MOOSH_CANARY
+  else if (len < (gsize)width) /* planted: longer than the word */
+#else
   else if (len != (gsize)width)
+#endif
     return FALSE;
   else
     {

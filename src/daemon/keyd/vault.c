@@ -290,7 +290,7 @@ vault_public (const Vault *vault)
 gboolean
 vault_is_locked (Vault *vault)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&vault->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&vault->lock);
 
   return vault->open == NULL;
 }
@@ -310,7 +310,7 @@ matches (const Vault *vault, const Open *open)
 gboolean
 vault_unlock (Vault *vault, const char *passphrase, gsize len, GError **error)
 {
-  g_autoptr (GMutexLocker) queue = g_mutex_locker_new (&vault->opening);
+  g_autoptr (GMutexLocker) queue G_GNUC_UNUSED = g_mutex_locker_new (&vault->opening);
   g_autoptr (Open) open = open_new ();
 
   for (KeyName name = 0; name < N_KEYS; name++)
@@ -331,7 +331,7 @@ vault_unlock (Vault *vault, const char *passphrase, gsize len, GError **error)
                    "public.json does not belong to these keystores");
       return FALSE;
     }
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&vault->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&vault->lock);
   sodium_mprotect_noaccess (open);
   g_clear_pointer (&vault->open, sodium_free);
   vault->open = g_steal_pointer (&open);
@@ -341,7 +341,7 @@ vault_unlock (Vault *vault, const char *passphrase, gsize len, GError **error)
 void
 vault_lock (Vault *vault)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&vault->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&vault->lock);
 
   g_clear_pointer (&vault->open, sodium_free); /* wipes first */
 }
