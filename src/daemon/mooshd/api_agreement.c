@@ -16,10 +16,11 @@ add_money (JsonObject *o, const LedgerEntry *entry, const MooshAgreementView *vi
 
   set_wei (o, "deposit_wei", &entry->deposit);
   set_wei (o, "balance_wei", &balance);
-  spent = moosh_x_to_wei_up (&view->earned_x);
-  if (entry->model.state == MOOSH_STATE_CLOSED)
-    moosh_u256_add (&entry->to_provider, &spent,
-                    &spent); /* credited at the close, and what is held back still */
+  /* what is neither in the balance any more nor given back is spent */
+  if (moosh_u256_sub (&entry->paid_in,
+                      entry->model.state == MOOSH_STATE_CLOSED ? &entry->to_payer : &balance,
+                      &spent))
+    spent = moosh_u256 (0);
   set_wei (o, "spent_wei", &spent);
   set_wei (o, "refundable_wei", &view->refund_wei);
   set_wei (o, "early_fee_wei", &view->early_fee_wei);

@@ -135,7 +135,6 @@ chain_json (Node *node)
           endpoints, moosh_json_build ("url", 's', state->url, "ok", 'b', state->usable, "error",
                                        's', state->trouble, "head", 'i', (gint64)state->head,
                                        "latency_ms", 'i', (gint64)state->latency_ms, NULL));
-      moosh_endpoint_state_free (states->pdata[i]);
     }
   moosh_follower_position (node->follower, &synced, &synced_s);
   return moosh_json_build ("id", 'i', (gint64)c->chain_id, "head", 'i', (gint64)head,
@@ -243,8 +242,8 @@ mooshd_wallet_show (const MooshRpcPeer *peer, JsonObject *params, gpointer user_
 {
   Node *node = user_data;
   MooshU256 native, token, credit, locked = locked_x (node);
-  MooshU256 locked_wei = moosh_x_to_wei (&locked), stake_free, stake_reserved;
-  g_autoptr (MooshDecoded) stake = NULL;
+  MooshU256 locked_wei = moosh_x_to_wei (&locked), stake_free, stake_reserved, stake_floor;
+  g_autoptr (MooshDecoded) stake = NULL, floor = NULL;
   g_autofree char *address = address_text (node->identity);
   JsonObject *reply, *stakes;
 
@@ -258,11 +257,17 @@ mooshd_wallet_show (const MooshRpcPeer *peer, JsonObject *params, gpointer user_
                                node->contracts.token);
   if (stake == NULL)
     return NULL;
+  floor = moosh_contract_read (node->chain, node->contracts.agreements,
+                               MOOSH_FN_AGREEMENTS_BOND_FLOOR, error);
+  if (floor == NULL)
+    return NULL;
+  stake_floor = moosh_decoded_u256 (floor, "0");
   stake_free = moosh_decoded_u256 (stake, "free");
   stake_reserved = moosh_decoded_u256 (stake, "reserved");
   stakes = json_object_new ();
   set_wei (stakes, "free_wei", &stake_free);
   set_wei (stakes, "reserved_wei", &stake_reserved);
+  set_wei (stakes, "floor_wei", &stake_floor);
   reply = moosh_json_build ("address", 's', address, "stake", 'o', stakes, "token", 'o',
                             token_json (node), "transactions", 'a',
                             transactions_json (node, "", 20), NULL);

@@ -185,6 +185,8 @@ mooshd_offers_refresh (const MooshRpcPeer *peer, JsonObject *params, gpointer us
 
 /* ---- our own ---- */
 
+#define ZEROS_20 "0000000000000000000000000000000000000000"
+
 /* The members a provider does not have to think of. */
 static JsonObject *
 complete_terms (Node *node, JsonObject *given, guint64 nonce)
@@ -193,12 +195,18 @@ complete_terms (Node *node, JsonObject *given, guint64 nonce)
                   *token = address_text (node->contracts.token);
   g_autofree char *nonce_text = g_strdup_printf ("%" G_GUINT64_FORMAT, nonce);
   g_autofree char *salt = g_strdup_printf ("%u", g_random_int ());
+  static const char *const zero_address[] = { "arbiter", "allowedTaker" };
+  static const char *const zero_hash[] = { "policyHash", "faultDomain", "reach" };
   JsonObject *terms
       = moosh_json_build ("maker", 's', maker, "side", 's', "sell", "kind", 's', "vm", "class", 's',
                           "dedicated", "overcommitPct", 'i', (gint64)100, "token", 's', token,
-                          "nonce", 's', nonce_text, "salt", 's', salt, NULL);
+                          "rejectFee", 's', "0", "nonce", 's', nonce_text, "salt", 's', salt, NULL);
   g_autoptr (GList) names = json_object_get_members (given);
 
+  for (guint i = 0; i < G_N_ELEMENTS (zero_address); i++)
+    json_object_set_string_member (terms, zero_address[i], "0x" ZEROS_20);
+  for (guint i = 0; i < G_N_ELEMENTS (zero_hash); i++)
+    json_object_set_string_member (terms, zero_hash[i], "0x" ZEROS_20 "000000000000000000000000");
   for (GList *l = names; l != NULL; l = l->next)
     json_object_set_member (terms, l->data, json_object_dup_member (given, l->data));
   return terms;

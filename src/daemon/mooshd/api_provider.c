@@ -205,7 +205,7 @@ machine_json (Node *node, guint64 id, GError **error)
     }
   set_wei (o, "earned_wei", &earned);
   set_wei (o, "withdrawable_wei", &view.withdrawable_wei);
-  set_wei (o, "paid_wei", &entry.to_provider);
+  set_wei (o, "collected_wei", &entry.collected);
   set_wei (o, "penalty_wei", &entry.penalty);
   return o;
 }

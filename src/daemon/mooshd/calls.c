@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { VALUES_MAX = 64, PERMIT_S = 3600 };
+enum { VALUES_MAX = 96, PERMIT_S = 3600 };
 
 static void
 add_offer (MooshAbiValue *values, guint *n, const MooshOffer *offer)

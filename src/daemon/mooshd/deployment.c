@@ -80,7 +80,7 @@ deployment_load (Node *node, const char *name, GError **error)
   g_autoptr (MooshQuery) query
       = moosh_store_query (node->store, error,
                            "SELECT " COLUMNS " FROM deployments WHERE name = ? OR (agreement = ? "
-                                             "AND agreement > 0) ORDER BY name = ? DESC",
+                           "AND agreement > 0) ORDER BY name = ? DESC",
                            "sis", name, number, name);
 
   if (query == NULL)

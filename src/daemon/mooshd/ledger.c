@@ -21,7 +21,7 @@ const char ledger_schema[]
       "CREATE TABLE agreement_events ("
       "  agreement INTEGER NOT NULL, block INTEGER NOT NULL, log_index INTEGER NOT NULL,"
       "  name TEXT NOT NULL, time_s INTEGER NOT NULL, tx BLOB NOT NULL, commitment BLOB,"
-      "  to_provider TEXT, to_payer TEXT, penalty TEXT, evidence BLOB,"
+      "  to_provider TEXT, to_payer TEXT, penalty TEXT, evidence BLOB, amount TEXT,"
       "  PRIMARY KEY (block, log_index));"
       "CREATE INDEX agreement_events_by_agreement ON agreement_events (agreement, name);";
 
@@ -84,10 +84,16 @@ record_event (Node *node, const MooshAbiEvent *event, MooshDecoded *fields, gint
   g_autoptr (GBytes) tx = g_bytes_new (log->tx_hash, 32);
   g_autoptr (GBytes) commitment = NULL;
   g_autoptr (GBytes) evidence = NULL;
-  g_autofree char *to_provider = NULL, *to_payer = NULL, *penalty = NULL;
+  g_autofree char *to_provider = NULL, *to_payer = NULL, *penalty = NULL, *amount = NULL;
 
   if (event == MOOSH_EV_AGREEMENTS_PROVISIONED)
     commitment = g_bytes_new (moosh_decoded_fixed (fields, "commitment"), 32);
+  if (event == MOOSH_EV_AGREEMENTS_TOPPED_UP || event == MOOSH_EV_AGREEMENTS_FREE_WITHDRAWN
+      || event == MOOSH_EV_AGREEMENTS_COLLECTED)
+    {
+      MooshU256 v = moosh_decoded_u256 (fields, "amount");
+      amount = wei_text (&v);
+    }
   if (event == MOOSH_EV_AGREEMENTS_CLOSED)
     {
       MooshU256 v = moosh_decoded_u256 (fields, "toProvider");
@@ -100,9 +106,9 @@ record_event (Node *node, const MooshAbiEvent *event, MooshDecoded *fields, gint
     }
   return moosh_store_run (
       node->store, error,
-      "INSERT OR REPLACE INTO agreement_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      "iiisibbsssb", id, (gint64)log->block, (gint64)log->index, event->name, time_s, tx,
-      commitment, to_provider, to_payer, penalty, evidence);
+      "INSERT OR REPLACE INTO agreement_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "iiisibbsssbs", id, (gint64)log->block, (gint64)log->index, event->name, time_s, tx,
+      commitment, to_provider, to_payer, penalty, evidence, amount);
 }
 
 /* Something was sold, cancelled or changed in size: what is left of offers we know has to be read
@@ -189,11 +195,44 @@ u256_member (MooshDecoded *record, const char *path)
   return wei_text (&v);
 }
 
+/* The money as of `time_s`, which is when the record was settled last: from there on the model
+ * computes. */
+static MooshDecoded *
+read_balances (Node *node, guint64 id, guint64 time_s, GError **error)
+{
+  LedgerEntry entry;
+  g_autoptr (GBytes) call = NULL, output = NULL;
+
+  if (!ledger_get (node, id, &entry, error))
+    return NULL;
+  call = call_build (MOOSH_FN_AGREEMENTS_BALANCES, error, "uOu", id, &entry.offer, time_s);
+  output = call ? moosh_chain_call (node->chain, NULL, node->contracts.agreements, call,
+                                    MOOSH_CHAIN_LATEST, NULL, error)
+                : NULL;
+  return output ? moosh_output_decode (MOOSH_FN_AGREEMENTS_BALANCES, output, error) : NULL;
+}
+
+static gboolean
+store_record (Node *node, guint64 id, MooshDecoded *record, MooshDecoded *money, GError **error)
+{
+  g_autofree char *rate_x = u256_member (money, "b.rateX"), *bal_x = u256_member (money, "0.balX");
+  g_autofree char *earned_x = u256_member (money, "b.earnedX");
+
+  return moosh_store_run (
+      node->store, error,
+      "UPDATE agreements SET state = ?, reason = ?, started_s = ?, t_s = ?, rate_x = ?, bal_x = ?,"
+      " earned_x = ?, deadline_s = ? WHERE id = ?",
+      "iiiisssii", (gint64)moosh_decoded_u64 (record, "record.state"),
+      (gint64)moosh_decoded_u64 (record, "reason"),
+      (gint64)moosh_decoded_u64 (record, "record.startedAt"),
+      (gint64)moosh_decoded_u64 (record, "record.tS"), rate_x, bal_x, earned_x,
+      (gint64)moosh_decoded_u64 (record, "record.deadline"), (gint64)id);
+}
+
 gboolean
 ledger_refresh (Node *node, guint64 id, GError **error)
 {
-  g_autoptr (MooshDecoded) record = NULL;
-  g_autofree char *rate_x = NULL, *bal_x = NULL, *earned_x = NULL;
+  g_autoptr (MooshDecoded) record = NULL, money = NULL;
 
   /* An event that comes while we read marks the record again, after this has marked it clean. */
   if (!moosh_store_run (node->store, error, "UPDATE agreements SET stale = 0 WHERE id = ?", "i",
@@ -201,24 +240,13 @@ ledger_refresh (Node *node, guint64 id, GError **error)
     return FALSE;
   record = moosh_contract_read (node->chain, node->contracts.agreements,
                                 MOOSH_FN_AGREEMENTS_AGREEMENT, error, id);
-  if (record == NULL)
-    {
-      moosh_store_run (node->store, NULL, "UPDATE agreements SET stale = 1 WHERE id = ?", "i",
-                       (gint64)id);
-      g_prefix_error (error, "agreement %" G_GUINT64_FORMAT ": ", id);
-      return FALSE;
-    }
-  rate_x = u256_member (record, "0.rateX");
-  bal_x = u256_member (record, "0.balX");
-  earned_x = u256_member (record, "0.earnedX");
-  return moosh_store_run (
-      node->store, error,
-      "UPDATE agreements SET state = ?, reason = ?, started_s = ?, t_s = ?, rate_x = ?, bal_x = ?,"
-      " earned_x = ?, deadline_s = ? WHERE id = ?",
-      "iiiisssii", (gint64)moosh_decoded_u64 (record, "0.state"),
-      (gint64)moosh_decoded_u64 (record, "0.reason"),
-      (gint64)moosh_decoded_u64 (record, "0.startedAt"), (gint64)moosh_decoded_u64 (record, "0.tS"),
-      rate_x, bal_x, earned_x, (gint64)moosh_decoded_u64 (record, "0.deadline"), (gint64)id);
+  money = record ? read_balances (node, id, moosh_decoded_u64 (record, "record.tS"), error) : NULL;
+  if (money != NULL && store_record (node, id, record, money, error))
+    return TRUE;
+  moosh_store_run (node->store, NULL, "UPDATE agreements SET stale = 1 WHERE id = ?", "i",
+                   (gint64)id);
+  g_prefix_error (error, "agreement %" G_GUINT64_FORMAT ": ", id);
+  return FALSE;
 }
 
 static void
@@ -242,31 +270,45 @@ text_amount (MooshQuery *query, int column)
   return v;
 }
 
-/* What is only in events: the commitment, and the money of the close. */
+/* What is only in events: the commitment, and the money that went in and out. */
+static void
+read_event (MooshQuery *query, LedgerEntry *entry)
+{
+  const char *name = moosh_query_text (query, 0);
+  MooshU256 amount = text_amount (query, 7);
+
+  if (strcmp (name, "Provisioned") == 0)
+    {
+      entry->provisioned_s = moosh_query_int (query, 1);
+      copy_blob (query, 2, entry->commitment, 32);
+    }
+  else if (strcmp (name, "Closed") == 0)
+    {
+      entry->closed_s = moosh_query_int (query, 1);
+      entry->to_provider = text_amount (query, 3);
+      entry->to_payer = text_amount (query, 4);
+      entry->penalty = text_amount (query, 5);
+      copy_blob (query, 6, entry->evidence, 32);
+    }
+  else if (strcmp (name, "ToppedUp") == 0)
+    moosh_u256_add (&entry->paid_in, &amount, &entry->paid_in);
+  else if (strcmp (name, "FreeWithdrawn") == 0)
+    moosh_u256_sub (&entry->paid_in, &amount, &entry->paid_in);
+  else if (strcmp (name, "Collected") == 0)
+    moosh_u256_add (&entry->collected, &amount, &entry->collected);
+}
+
 static void
 read_events (Node *node, LedgerEntry *entry)
 {
-  g_autoptr (MooshQuery) query
-      = moosh_store_query (node->store, NULL,
-                           "SELECT name, time_s, commitment, to_provider, to_payer, penalty, "
-                           "evidence FROM agreement_events"
-                           " WHERE agreement = ? AND name IN ('Provisioned', 'Closed')",
-                           "i", (gint64)entry->id);
+  g_autoptr (MooshQuery) query = moosh_store_query (
+      node->store, NULL,
+      "SELECT name, time_s, commitment, to_provider, to_payer, penalty, evidence, amount"
+      " FROM agreement_events WHERE agreement = ? ORDER BY block, log_index",
+      "i", (gint64)entry->id);
 
   while (query != NULL && moosh_query_next (query, NULL))
-    if (strcmp (moosh_query_text (query, 0), "Provisioned") == 0)
-      {
-        entry->provisioned_s = moosh_query_int (query, 1);
-        copy_blob (query, 2, entry->commitment, 32);
-      }
-    else
-      {
-        entry->closed_s = moosh_query_int (query, 1);
-        entry->to_provider = text_amount (query, 3);
-        entry->to_payer = text_amount (query, 4);
-        entry->penalty = text_amount (query, 5);
-        copy_blob (query, 6, entry->evidence, 32);
-      }
+    read_event (query, entry);
 }
 
 static gboolean
@@ -333,7 +375,7 @@ ledger_get (Node *node, guint64 id, LedgerEntry *ret, GError **error)
   copy_blob (query, 3, entry.payer, 20);
   entry.units = (guint32)moosh_query_int (query, 4);
   copy_blob (query, 5, entry.request_hash, 32);
-  entry.deposit = text_amount (query, 6);
+  entry.deposit = entry.paid_in = text_amount (query, 6);
   read_events (node, &entry);
   if (!fill_model (&entry, query, error))
     return FALSE;

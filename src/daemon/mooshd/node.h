@@ -117,6 +117,8 @@ typedef struct {
   MooshOffer offer;
   MooshAgreement model; /* ready for market/agreement.h */
   guint8 commitment[32];
+  MooshU256 paid_in;   /* deposit and top-ups, less what the payer took back while it ran */
+  MooshU256 collected; /* by the provider, before and after the close */
   MooshU256 to_provider, to_payer, penalty; /* of the close */
   guint8 evidence[32];
   gint64 provisioned_s, closed_s; /* 0: not yet */

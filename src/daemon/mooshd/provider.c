@@ -360,8 +360,8 @@ earned_left (Node *node, const LedgerEntry *entry, MooshU256 *ret_now, MooshU256
 
   if (money == NULL)
     return FALSE;
-  *ret_now = moosh_decoded_u256 (money, "0.withdrawable");
-  *ret_held_x = moosh_decoded_u256 (money, "0.holdX");
+  *ret_now = moosh_decoded_u256 (money, "b.withdrawable");
+  *ret_held_x = moosh_decoded_u256 (money, "b.holdX");
   return TRUE;
 }
 
@@ -404,7 +404,8 @@ step_ended (Node *node, const Job *job, const LedgerEntry *entry)
     return (int)MIN (RARELY_MS, (free_s - chain_now_s (node)) * 1000 + SOON_MS);
   if (!moosh_u256_is_zero (&ready))
     {
-      call = call_build (MOOSH_FN_AGREEMENTS_COLLECT, &error, "uO", job->agreement, &entry->offer);
+      call = call_build (MOOSH_FN_AGREEMENTS_COLLECT_TO, &error, "uOa", job->agreement,
+                         &entry->offer, node->identity);
       return execute (node, job, "collect", call, &error);
     }
   if (node->auto_withdraw && !pull_credit (node, entry, &error))
