@@ -36,7 +36,7 @@ typedef struct {
 typedef struct {
   int exit_status; /* exit code, or 128 + signal */
   char *out;       /* stdout, NUL-terminated */
-  char *tail;      /* the last 4 KiB of stderr, cleaned, beginning at a line */
+  char *tail;      /* the last 4 KiB of stderr, cleaned */
 } MooshChildResult;
 
 void moosh_child_result_clear (MooshChildResult *result);
