@@ -227,77 +227,78 @@ test_views_of_time (void)
 }
 
 /* What each ending pays, to whom. */
+static const struct {
+  MooshState from;
+  MooshEvent event;
+  MooshActor by;
+  uint64_t at; /* after T0 */
+  MooshReason reason;
+  uint64_t refund, earned, compensation;
+} ending_cases[] = {
+  { MOOSH_STATE_TAKEN, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_STRANGER, 5, MOOSH_REASON_PROVIDER_TIMEOUT,
+    10000, 0, 600 },
+  { MOOSH_STATE_ACCEPTED, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_PAYER, 20, MOOSH_REASON_PROVIDER_TIMEOUT,
+    10000, 0, 600 },
+  { MOOSH_STATE_TAKEN, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 1, MOOSH_REASON_BUYER_CANCEL, 9950,
+    50, 0 },
+  { MOOSH_STATE_TAKEN, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 1, MOOSH_REASON_EARLY_EXIT, 10000,
+    0, 600 },
+  /* the whole minimum term of 100 s at 10 */
+  { MOOSH_STATE_ACCEPTED, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 3, MOOSH_REASON_BUYER, 9000, 1000,
+    0 },
+  { MOOSH_STATE_PROVISIONED, MOOSH_EVENT_REJECT, MOOSH_ACTOR_CLIENT, 9, MOOSH_REASON_REJECTED, 9950,
+    50, 0 },
+  { MOOSH_STATE_PROVISIONED, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 9, MOOSH_REASON_EARLY_EXIT,
+    10000, 0, 600 },
+  /* 5 s served + 95 s early */
+  { MOOSH_STATE_PROVISIONED, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 9, MOOSH_REASON_BUYER, 9000,
+    1000, 0 },
+  { MOOSH_STATE_ACTIVE, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 103, MOOSH_REASON_BUYER, 9000, 1000,
+    0 },
+  { MOOSH_STATE_ACTIVE, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 104, MOOSH_REASON_BUYER, 9000, 1000,
+    0 },
+  { MOOSH_STATE_ACTIVE, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 105, MOOSH_REASON_BUYER, 8990, 1010,
+    0 },
+  { MOOSH_STATE_ACTIVE, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 104, MOOSH_REASON_EARLY_EXIT, 9000,
+    1000, 600 },
+  /* 3 s at 10, then 97 s at 1; early fee none: 100 s are over */
+  { MOOSH_STATE_PAUSED, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 104, MOOSH_REASON_BUYER, 9873, 127,
+    0 },
+  /* leaves free: 10 s served, no early fee */
+  { MOOSH_STATE_RECLAIMING, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 14, MOOSH_REASON_BUYER, 9900,
+    100, 0 },
+  /* deadline T0 + 67: one second of notice missing */
+  { MOOSH_STATE_RECLAIMING, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 66, MOOSH_REASON_EARLY_EXIT,
+    9380, 620, 10 },
+  { MOOSH_STATE_RECLAIMING, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 67, MOOSH_REASON_RECLAIM, 9370,
+    630, 0 },
+  /* 994 s paid, 10 s of disks at 2 */
+  { MOOSH_STATE_DRAINING, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 1008, MOOSH_REASON_BUYER, 40, 9960,
+    0 },
+  { MOOSH_STATE_DRAINING, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_STRANGER, 1028, MOOSH_REASON_FUNDS, 0,
+    10000, 0 },
+  { MOOSH_STATE_DRAINING, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_STRANGER, 5000, MOOSH_REASON_FUNDS, 0,
+    10000, 0 },
+  { MOOSH_STATE_DRAINING, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_STRANGER, 10004, MOOSH_REASON_EXPIRED, 0,
+    10000, 0 },
+};
+
 static void
 test_endings (void)
 {
-  static const struct {
-    MooshState from;
-    MooshEvent event;
-    MooshActor by;
-    uint64_t at; /* after T0 */
-    MooshReason reason;
-    uint64_t refund, earned, compensation;
-  } cases[] = {
-    { MOOSH_STATE_TAKEN, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_STRANGER, 5, MOOSH_REASON_PROVIDER_TIMEOUT,
-      10000, 0, 600 },
-    { MOOSH_STATE_ACCEPTED, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_PAYER, 20,
-      MOOSH_REASON_PROVIDER_TIMEOUT, 10000, 0, 600 },
-    { MOOSH_STATE_TAKEN, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 1, MOOSH_REASON_BUYER_CANCEL, 9950,
-      50, 0 },
-    { MOOSH_STATE_TAKEN, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 1, MOOSH_REASON_EARLY_EXIT, 10000,
-      0, 600 },
-    /* the whole minimum term of 100 s at 10 */
-    { MOOSH_STATE_ACCEPTED, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 3, MOOSH_REASON_BUYER, 9000,
-      1000, 0 },
-    { MOOSH_STATE_PROVISIONED, MOOSH_EVENT_REJECT, MOOSH_ACTOR_CLIENT, 9, MOOSH_REASON_REJECTED,
-      9950, 50, 0 },
-    { MOOSH_STATE_PROVISIONED, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 9, MOOSH_REASON_EARLY_EXIT,
-      10000, 0, 600 },
-    /* 5 s served + 95 s early */
-    { MOOSH_STATE_PROVISIONED, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 9, MOOSH_REASON_BUYER, 9000,
-      1000, 0 },
-    { MOOSH_STATE_ACTIVE, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 103, MOOSH_REASON_BUYER, 9000,
-      1000, 0 },
-    { MOOSH_STATE_ACTIVE, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 104, MOOSH_REASON_BUYER, 9000,
-      1000, 0 },
-    { MOOSH_STATE_ACTIVE, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 105, MOOSH_REASON_BUYER, 8990,
-      1010, 0 },
-    { MOOSH_STATE_ACTIVE, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 104, MOOSH_REASON_EARLY_EXIT,
-      9000, 1000, 600 },
-    /* 3 s at 10, then 97 s at 1; early fee none: 100 s are over */
-    { MOOSH_STATE_PAUSED, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 104, MOOSH_REASON_BUYER, 9873, 127,
-      0 },
-    /* leaves free: 10 s served, no early fee */
-    { MOOSH_STATE_RECLAIMING, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 14, MOOSH_REASON_BUYER, 9900,
-      100, 0 },
-    /* deadline T0 + 67: one second of notice missing */
-    { MOOSH_STATE_RECLAIMING, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 66, MOOSH_REASON_EARLY_EXIT,
-      9380, 620, 10 },
-    { MOOSH_STATE_RECLAIMING, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_PROVIDER, 67, MOOSH_REASON_RECLAIM,
-      9370, 630, 0 },
-    /* 994 s paid, 10 s of disks at 2 */
-    { MOOSH_STATE_DRAINING, MOOSH_EVENT_CLOSE, MOOSH_ACTOR_CLIENT, 1008, MOOSH_REASON_BUYER, 40,
-      9960, 0 },
-    { MOOSH_STATE_DRAINING, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_STRANGER, 1028, MOOSH_REASON_FUNDS, 0,
-      10000, 0 },
-    { MOOSH_STATE_DRAINING, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_STRANGER, 5000, MOOSH_REASON_FUNDS, 0,
-      10000, 0 },
-    { MOOSH_STATE_DRAINING, MOOSH_EVENT_EXPIRE, MOOSH_ACTOR_STRANGER, 10004, MOOSH_REASON_EXPIRED,
-      0, 10000, 0 },
-  };
-  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+  for (gsize i = 0; i < G_N_ELEMENTS (ending_cases); i++)
     {
       MooshAgreement a;
       MooshMoves moves;
-      reach (cases[i].from, &a);
+      reach (ending_cases[i].from, &a);
       g_test_message ("case %" G_GSIZE_FORMAT, i);
-      must (&a, cases[i].event, cases[i].by, 0, T0 + cases[i].at, &moves);
+      must (&a, ending_cases[i].event, ending_cases[i].by, 0, T0 + ending_cases[i].at, &moves);
       g_assert_cmpint (a.state, ==, MOOSH_STATE_CLOSED);
-      g_assert_cmpint (a.reason, ==, cases[i].reason);
-      assert_u256 (moves.to_payer, cases[i].refund);
-      assert_u256 (moosh_x_to_wei (&a.account.earned_x), cases[i].earned);
-      assert_u256 (moves.compensation, cases[i].compensation);
-      assert_u256 (moves.bond_freed, BOND - cases[i].compensation);
+      g_assert_cmpint (a.reason, ==, ending_cases[i].reason);
+      assert_u256 (moves.to_payer, ending_cases[i].refund);
+      assert_u256 (moosh_x_to_wei (&a.account.earned_x), ending_cases[i].earned);
+      assert_u256 (moves.compensation, ending_cases[i].compensation);
+      assert_u256 (moves.bond_freed, BOND - ending_cases[i].compensation);
       assert_u256 (a.bond, 0);
     }
 }
