@@ -1,8 +1,8 @@
 /* Endpoints, and how a question finds its answer.
  *
- * An endpoint is asked for its chain id before anything else, and again after every transport
- * failure: what answers at that address now may be another chain. Trouble makes an endpoint rest,
- * longer each time, up to REST_MAX_MS. */
+ * An endpoint is asked for its chain id before anything else, and again on every new connection:
+ * what answers at that address now may be another chain (libsoup connects again without a word).
+ * Trouble makes an endpoint rest, longer each time, up to REST_MAX_MS. */
 #include "chain/ask.h"
 #include "chain/contract.h"
 #include "chain/http.h"
@@ -17,13 +17,16 @@
 #define CONFLICTS_MAX                                                                              \
   5 /* rounds in which enough answered and did not agree: heads move at different times */
 #define CONFLICT_PAUSE_MS 200
+#define CONNECTIONS_MAX   32 /* each thread has one to each endpoint */
 
 typedef struct {
   char *url, *shown;
   gboolean checked; /* names our chain id */
   gboolean wrong_chain;
-  char *trouble;  /* NULL: the last exchange went well */
-  guint failures; /* in a row */
+  char *trouble;                        /* NULL: the last exchange went well */
+  guint failures;                       /* in a row */
+  guint64 connections[CONNECTIONS_MAX]; /* those it named our chain id on lately: a ring */
+  guint next_connection;
   gint64 rests_until_us;
   guint latency_ms;
 } Endpoint;
@@ -407,42 +410,103 @@ read_u64_boxed (JsonNode *result, gpointer *ret_value, GByteArray *canon, GError
   return TRUE;
 }
 
+/* With the lock held. */
+static void
+note_chain_id (MooshChain *chain, Endpoint *endpoint, guint64 id, guint64 connection)
+{
+  endpoint->checked = id == chain->chain_id;
+  endpoint->wrong_chain = !endpoint->checked;
+  if (endpoint->checked)
+    endpoint->connections[endpoint->next_connection++ % CONNECTIONS_MAX] = connection;
+  else
+    {
+      g_autofree char *trouble = g_strdup_printf (
+          "it is on chain %" G_GUINT64_FORMAT ", not %" G_GUINT64_FORMAT, id, chain->chain_id);
+
+      set_trouble (endpoint, trouble, WRONG_CHAIN_MS);
+    }
+}
+
+static void
+ask_chain_ids (MooshChain *chain, const guint *numbers, guint n, guint timeout_ms)
+{
+  Query query = { "eth_chainId", (char *)"[]", read_u64_boxed, g_free };
+  Poll poll = { .chain = chain, .query = &query, .n = n };
+
+  memcpy (poll.number, numbers, n * sizeof *numbers);
+  poll_run (&poll, timeout_ms);
+  g_mutex_lock (&chain->lock);
+  for (guint i = 0; i < n; i++)
+    {
+      Endpoint *endpoint = &chain->endpoints[numbers[i]];
+
+      if (poll.votes[i].value != NULL)
+        note_chain_id (chain, endpoint, *(const guint64 *)poll.votes[i].value,
+                       poll.exchanges[i].connection);
+      else
+        {
+          endpoint->checked = FALSE;
+          if (poll.votes[i].canon != NULL) /* it refuses to say: that is no way to get on */
+            set_trouble (endpoint, poll.votes[i].fault.message, rest_ms (endpoint));
+        }
+    }
+  g_mutex_unlock (&chain->lock);
+  poll_clear (&poll);
+}
+
 /* Ask those endpoints that are not resting, and whose chain is not known, for it. */
 static void
 check_chain_ids (MooshChain *chain, guint timeout_ms)
 {
-  Query query = { "eth_chainId", (char *)"[]", read_u64_boxed, g_free };
-  Poll poll = { .chain = chain, .query = &query };
+  guint numbers[MOOSH_CHAIN_ENDPOINTS_MAX], n = 0;
   gint64 now = g_get_monotonic_time ();
 
   g_mutex_lock (&chain->lock);
   for (guint i = 0; i < chain->n_endpoints; i++)
     if (!chain->endpoints[i].checked && chain->endpoints[i].rests_until_us <= now)
-      poll.number[poll.n++] = i;
+      numbers[n++] = i;
   g_mutex_unlock (&chain->lock);
-  if (poll.n == 0)
-    return;
-  poll_run (&poll, timeout_ms);
+  if (n > 0)
+    ask_chain_ids (chain, numbers, n, timeout_ms);
+}
+
+static gboolean
+connection_known (const Endpoint *endpoint, guint64 connection)
+{
+  for (guint i = 0; i < CONNECTIONS_MAX; i++)
+    if (connection != 0 && endpoint->connections[i] == connection)
+      return TRUE;
+  return FALSE;
+}
+
+/* Votes that came by a connection on which the chain id is not known yet count only if the endpoint
+ * names it now. */
+static void
+verify_votes (Poll *poll, guint timeout_ms)
+{
+  MooshChain *chain = poll->chain;
+  guint numbers[MOOSH_CHAIN_ENDPOINTS_MAX], votes[MOOSH_CHAIN_ENDPOINTS_MAX], n = 0;
+
   g_mutex_lock (&chain->lock);
-  for (guint i = 0; i < poll.n; i++)
-    {
-      Endpoint *endpoint = &chain->endpoints[poll.number[i]];
-      const guint64 *id = poll.votes[i].value;
-
-      if (id == NULL)
-        continue;
-      endpoint->checked = *id == chain->chain_id;
-      endpoint->wrong_chain = !endpoint->checked;
-      if (endpoint->wrong_chain)
-        {
-          g_autofree char *trouble = g_strdup_printf (
-              "it is on chain %" G_GUINT64_FORMAT ", not %" G_GUINT64_FORMAT, *id, chain->chain_id);
-
-          set_trouble (endpoint, trouble, WRONG_CHAIN_MS);
-        }
-    }
+  for (guint i = 0; i < poll->n; i++)
+    if (poll->votes[i].canon != NULL
+        && !connection_known (&chain->endpoints[poll->number[i]], poll->exchanges[i].connection))
+      {
+        votes[n] = i;
+        numbers[n++] = poll->number[i];
+      }
   g_mutex_unlock (&chain->lock);
-  poll_clear (&poll);
+  if (n == 0)
+    return;
+  ask_chain_ids (chain, numbers, n, timeout_ms);
+  g_mutex_lock (&chain->lock);
+  for (guint i = 0; i < n; i++)
+    if (chain->endpoints[numbers[i]].checked)
+      note_chain_id (chain, &chain->endpoints[numbers[i]], chain->chain_id,
+                     poll->exchanges[votes[i]].connection);
+    else
+      vote_clear (&poll->votes[votes[i]], poll->query);
+  g_mutex_unlock (&chain->lock);
 }
 
 /* ---- asking ---- */
@@ -552,6 +616,7 @@ chain_ask (MooshChain *chain, const Query *query, guint quorum, FaultKind *ret_f
           Vote *vote;
 
           poll_run (&poll, time_left_ms (chain, deadline));
+          verify_votes (&poll, time_left_ms (chain, deadline));
           vote = agreed (&poll);
           if (vote != NULL && quorum == 1 && vote->fault.kind == FAULT_OTHER
               && ++declined < chain->n_endpoints)
@@ -597,7 +662,10 @@ chain_ask_each (MooshChain *chain, const Query *query, GPtrArray **ret_faults, G
   poll.quorum = chain->n_endpoints + 1; /* of nobody: everyone's word is wanted */
   choose (&poll, &wake);
   if (poll.n > 0)
-    poll_run (&poll, chain->request_ms);
+    {
+      poll_run (&poll, chain->request_ms);
+      verify_votes (&poll, chain->request_ms);
+    }
   answers = votes_cast (&poll);
   for (guint i = 0; i < poll.n; i++)
     {
@@ -648,7 +716,10 @@ moosh_chain_probe (MooshChain *chain)
   poll.quorum = chain->n_endpoints + 1;
   choose (&poll, &wake);
   if (poll.n > 0)
-    poll_run (&poll, chain->request_ms);
+    {
+      poll_run (&poll, chain->request_ms);
+      verify_votes (&poll, chain->request_ms);
+    }
   for (guint i = 0; i < poll.n; i++)
     if (poll.votes[i].value != NULL)
       heads[poll.number[i]] = *(guint64 *)poll.votes[i].value;

@@ -215,10 +215,10 @@ moosh_chain_head (MooshChain *chain, MooshBlock *ret, GError **error)
     {
       /* Too few at this moment: a patient question brings the others back, or says what is wrong.
        */
-      MooshBlock genesis;
+      Query query = { "eth_chainId", (char *)"[]", read_quantity, g_free };
+      g_autofree MooshU256 *id = chain_ask (chain, &query, quorum, NULL, error);
 
-      if (!moosh_chain_block (chain, 0, &genesis, error)
-          || !head_number (chain, quorum, &number, error))
+      if (id == NULL || !head_number (chain, quorum, &number, error))
         return FALSE;
     }
   return moosh_chain_block (chain, number, ret, error);

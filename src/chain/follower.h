@@ -49,7 +49,8 @@ gboolean moosh_follower_poll (MooshFollower *follower, GError **error);
 void moosh_follower_start (MooshFollower *follower, guint interval_ms);
 /** Poll now (after an own transaction was mined). */
 void moosh_follower_wake (MooshFollower *follower);
-/** Wait until block `number` is handled, waking the thread (without one: poll once). MOOSH_ERROR_TIMEOUT. */
+/** Wait until block `number` is handled, waking the thread (without one: poll once).
+ * MOOSH_ERROR_TIMEOUT. */
 gboolean moosh_follower_wait (MooshFollower *follower, guint64 number, guint timeout_ms,
                               GError **error);
 

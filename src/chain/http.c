@@ -74,6 +74,8 @@ job_end (Job *job, GError *error)
   HttpExchange *exchange = job->exchange;
 
   exchange->latency_ms = (guint)((g_get_monotonic_time () - job->started_us) / 1000);
+  if (job->message != NULL)
+    exchange->connection = soup_message_get_connection_id (job->message);
   if (error == NULL)
     exchange->reply = g_byte_array_free_to_bytes (g_steal_pointer (&job->reply));
   else if (round->timed_out)
@@ -88,8 +90,7 @@ job_end (Job *job, GError *error)
   g_clear_object (&job->message);
   g_free (job);
   round->pending--;
-  if (!round->stopped && !round->timed_out && round->enough != NULL
-      && round->enough (exchange, round->user_data))
+  if (!round->stopped && round->enough != NULL && round->enough (exchange, round->user_data))
     {
       round->stopped = TRUE;
       g_cancellable_cancel (round->cancellable);

@@ -10,6 +10,7 @@ typedef struct {
   GError *error;       /* owned; both NULL: no longer needed */
   guint retry_after_s; /* what a 429 or 503 asked for; 0: nothing */
   guint latency_ms;
+  guint64 connection; /* which one it came by; 0: none */
 } HttpExchange;
 
 /** Called after each exchange that ended; TRUE: the others are not needed any more. */
