@@ -6,6 +6,7 @@
 #include "daemon/keyd/memory.h"
 #include "daemon/keyd/statement.h"
 #include "daemon/keyd/typed.h"
+#include "keyd_schema.h"
 #include <sodium.h>
 #include <string.h>
 
@@ -22,8 +23,8 @@ keyd_for (gpointer user_data, const MooshRpcPeer *peer, GError **error)
   return NULL;
 }
 
-static JsonObject *
-on_status (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
+JsonObject *
+keyd_status (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
 {
   Keyd *keyd = keyd_for (user_data, peer, error);
   char address[MOOSH_ADDRESS_TEXT];
@@ -40,8 +41,8 @@ on_status (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GEr
                            "node_key", 's', node_key, "wallets", 'a', wallets, NULL);
 }
 
-static JsonObject *
-on_unlock (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
+JsonObject *
+keyd_unlock (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
 {
   Keyd *keyd = keyd_for (user_data, peer, error);
   char *passphrase = (char *)json_object_get_string_member (params, "passphrase");
@@ -60,8 +61,8 @@ on_unlock (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GEr
   return done ? json_object_new () : NULL;
 }
 
-static JsonObject *
-on_lock (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
+JsonObject *
+keyd_lock (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
 {
   Keyd *keyd = keyd_for (user_data, peer, error);
 
@@ -180,9 +181,9 @@ check_unlocked (Keyd *keyd, GError **error)
   return FALSE;
 }
 
-static JsonObject *
-on_sign_transaction (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
-                     GError **error)
+JsonObject *
+keyd_sign_transaction (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
+                       GError **error)
 {
   Keyd *keyd = keyd_for (user_data, peer, error);
   g_autoptr (GBytes) data = NULL;
@@ -204,8 +205,8 @@ on_sign_transaction (const MooshRpcPeer *peer, JsonObject *params, gpointer user
   return sign_encoded (keyd, &tx, error);
 }
 
-static JsonObject *
-on_sign_typed (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
+JsonObject *
+keyd_sign_typed (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
 {
   Keyd *keyd = keyd_for (user_data, peer, error);
   g_autoptr (GPtrArray) spends = NULL;
@@ -229,8 +230,9 @@ on_sign_typed (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
   return moosh_json_build ("signature", 's', signature_hex, "hash", 's', hash, NULL);
 }
 
-static JsonObject *
-on_sign_statement (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
+JsonObject *
+keyd_sign_statement (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
+                     GError **error)
 {
   Keyd *keyd = keyd_for (user_data, peer, error);
   g_autoptr (GBytes) bytes = keyd != NULL ? moosh_json_hex (params, "bytes", 0, error) : NULL;
@@ -268,8 +270,8 @@ may_ecdh (Keyd *keyd, GError **error)
   return TRUE;
 }
 
-static JsonObject *
-on_node_ecdh (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
+JsonObject *
+keyd_node_ecdh (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
 {
   Keyd *keyd = keyd_for (user_data, peer, error);
   g_autoptr (GBytes) theirs = keyd != NULL ? moosh_json_hex (params, "pubkey", 33, error) : NULL;
@@ -285,33 +287,11 @@ on_node_ecdh (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, 
   return reply;
 }
 
-static const MooshRpcParam no_params[] = { { 0 } };
-static const MooshRpcParam unlock_params[] = { { "passphrase", 's', TRUE }, { 0 } };
-static const MooshRpcParam transaction_params[] = {
-  { "chain_id", 'i', TRUE },
-  { "nonce", 'i', TRUE },
-  { "to", 's', TRUE },
-  { "value", 's', TRUE },
-  { "gas", 'i', TRUE },
-  { "max_fee", 's', TRUE },
-  { "data", 's', TRUE },
-  { "max_priority_fee", 's', TRUE },
-  { 0 },
-};
-static const MooshRpcParam typed_params[] = { { "typed", 'o', TRUE }, { 0 } };
-static const MooshRpcParam statement_params[] = { { "bytes", 's', TRUE }, { 0 } };
-static const MooshRpcParam ecdh_params[] = { { "pubkey", 's', TRUE }, { 0 } };
-
-const MooshRpcMethod keyd_methods[] = {
-  { "status", on_status, no_params },
-  { "unlock", on_unlock, unlock_params },
-  { "lock", on_lock, no_params },
-  { "sign_transaction", on_sign_transaction, transaction_params },
-  { "sign_typed", on_sign_typed, typed_params },
-  { "sign_statement", on_sign_statement, statement_params },
-  { "node_ecdh", on_node_ecdh, ecdh_params },
-  { 0 },
-};
+const MooshRpcMethod *
+keyd_methods_all (void)
+{
+  return keyd_methods;
+}
 
 MooshRpcMethod *
 keyd_methods_subset (const char *const *names, GError **error)

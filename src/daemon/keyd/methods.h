@@ -1,4 +1,4 @@
-/** keyd's JSON-RPC methods: see schema and DESIGN §2. */
+/** keyd's JSON-RPC methods, as schema/keyd.json describes them. */
 #pragma once
 #include "base/rpc.h"
 #include "daemon/keyd/ledger.h"
@@ -25,8 +25,8 @@ typedef struct {
   uid_t uid; /* with only_uid */
 } KeydClient;
 
-/** All methods, ended by a NULL name. */
-extern const MooshRpcMethod keyd_methods[];
+/** All methods (schema/keyd.json), ended by a NULL name. Static. */
+const MooshRpcMethod *keyd_methods_all (void);
 
 /** The subset named in `names` (new array, its strings static), or NULL with MOOSH_ERROR_USAGE for
  * one unknown. */

@@ -84,7 +84,8 @@ open_main (MooshDaemon *daemon, Keyd *keyd, GError **error)
   g_autofree char *path = moosh_daemon_path (daemon, "keyd.sock");
 
   listener->client.keyd = keyd;
-  listener->server = moosh_rpc_server_new (path, MAIN_MODE, keyd_methods, &listener->client, error);
+  listener->server
+      = moosh_rpc_server_new (path, MAIN_MODE, keyd_methods_all (), &listener->client, error);
   return listener->server != NULL ? g_steal_pointer (&listener) : NULL;
 }
 
