@@ -156,7 +156,6 @@ create (MooshDriver *driver, MooshMachine *m, const MooshRequest *request, GErro
   g_autofree char *hostname = g_strdup (m->agreement), *host_key = NULL;
   guint32 gib[MOOSH_REQUEST_VOLUMES_MAX] = { m->units.disk_gib };
   guint n = MAX (request->volumes->len, 1);
-  gboolean ok;
 
   for (guint i = 0; i < request->volumes->len; i++)
     gib[i] = g_array_index (request->volumes, MooshVolume, i).gib;
@@ -164,11 +163,7 @@ create (MooshDriver *driver, MooshMachine *m, const MooshRequest *request, GErro
     *p = g_ascii_tolower (*p);
   if (strlen (hostname) > 63)
     hostname[63] = '\0';
-  ok = moosh_disk_make (disk, spare, gib, n, error);
-  g_mutex_lock (&qemu->lock); /* a spare may be gone: the helper makes the next */
-  g_cond_broadcast (&qemu->changed);
-  g_mutex_unlock (&qemu->lock);
-  if (!ok)
+  if (!moosh_disk_make (disk, spare, gib, n, error))
     return FALSE;
   if (m->host_key != NULL && g_file_test (seed, G_FILE_TEST_EXISTS))
     return TRUE;
@@ -223,6 +218,15 @@ adopt (MooshDriver *driver, MooshMachine *m, GError **error)
   return kill_guest (driver, m, FALSE, error);
 }
 
+static void
+count_booting (MooshQemu *qemu, int change)
+{
+  g_mutex_lock (&qemu->lock);
+  qemu->booting = (guint)((int)qemu->booting + change);
+  g_cond_broadcast (&qemu->changed);
+  g_mutex_unlock (&qemu->lock);
+}
+
 static gboolean
 wait_ready (MooshDriver *driver, MooshMachine *m, gint64 deadline_us, GCancellable *stop,
             GError **error)
@@ -230,6 +234,7 @@ wait_ready (MooshDriver *driver, MooshMachine *m, gint64 deadline_us, GCancellab
   MooshQemu *qemu = qemu_of (driver);
   g_autoptr (Guest) guest = find_guest (qemu, m->id);
   const char *host = qemu->listen_host;
+  gboolean ok;
   g_autoptr (GInetAddress) address = g_inet_address_new_from_string (host);
 
   if (address != NULL && g_inet_address_get_is_any (address))
@@ -240,8 +245,10 @@ wait_ready (MooshDriver *driver, MooshMachine *m, gint64 deadline_us, GCancellab
                    m->agreement);
       return FALSE;
     }
-  return moosh_ready_wait (host, moosh_machine_port (m, 22), guest->pidfd, deadline_us, stop,
-                           error);
+  count_booting (qemu, 1);
+  ok = moosh_ready_wait (host, moosh_machine_port (m, 22), guest->pidfd, deadline_us, stop, error);
+  count_booting (qemu, -1);
+  return ok;
 }
 
 /* Run a monitor command of a guest that must exist; "" counts as an answer. New object. */
@@ -477,7 +484,8 @@ help (gpointer pointer)
           qemu->accel_note = g_steal_pointer (&note);
           g_cond_broadcast (&qemu->changed);
         }
-      else if (qemu->config.spares > 0 && !spare_failed && !g_file_test (spare, G_FILE_TEST_EXISTS))
+      else if (qemu->config.spares > 0 && !spare_failed && qemu->booting == 0
+               && !g_file_test (spare, G_FILE_TEST_EXISTS))
         {
           g_mutex_unlock (&qemu->lock);
           if ((spare_failed = !moosh_disk_make_spare (spare, &error)))

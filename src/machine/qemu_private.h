@@ -30,7 +30,8 @@ struct MooshQemu {
   MooshCores shared_cores;
   MooshAccel accel;
   char *accel_note;
-  gboolean accel_known, want_probe, stopping;
+  gboolean accel_known, stopping;
+  guint booting; /* guests that wait for SSH: making spare disks would slow them */
 };
 
 char *moosh_qemu_path (MooshQemu *qemu, gint64 id, const char *name);
