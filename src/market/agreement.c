@@ -269,8 +269,10 @@ typedef struct {
   void (*effect) (Call *);
 } Edge;
 
-/* Rows are tried from the top; the first that fits state, sender and guard is taken. Every effect
- * works on an account that is billed up to now. */
+/* Invariants: (1) money moves only on an edge; (2) CLOSED is final, only what was earned is still
+ * collected; (3) every open state has an edge that needs nobody's consent; (4) money is moved,
+ * never made or lost. Rows are tried from the top; the first that fits state, sender and guard is
+ * taken. Every effect works on an account that is billed up to now. */
 /* clang-format off */
 static const Edge edges[] = {
   /* from                         event          by             to           reason            guard, else                     effect */
@@ -424,6 +426,44 @@ moosh_agreement_view (const MooshAgreement *a, uint64_t now_s, MooshAgreementVie
           ret->early_fee_wei = moosh_x_to_wei_up (&fee);
         }
     }
+}
+
+/* What a party has of it after the call, in X: a client its refund and compensation, a provider its
+ * pay and its bond. */
+static MooshU256
+worth (const MooshAgreement *closed, const MooshMoves *moves, MooshActor by)
+{
+  if (by == MOOSH_ACTOR_PROVIDER)
+    {
+      MooshU256 bond = moosh_x_from_wei (&moves->bond_freed);
+      return moosh_x_add (&closed->account.earned_x, &bond);
+    }
+  MooshU256 wei = moosh_x_add (&moves->to_payer, &moves->compensation);
+  return moosh_x_from_wei (&wei);
+}
+
+bool
+moosh_agreement_best_close (const MooshAgreement *a, MooshActor by, uint64_t now_s,
+                            MooshEvent *ret_event, MooshReason *ret_reason)
+{
+  static const MooshEvent ways[] = { MOOSH_EVENT_CLOSE, MOOSH_EVENT_EXPIRE };
+  bool found = false;
+  MooshU256 best = moosh_u256 (0);
+  for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+    {
+      MooshAgreement copy = *a;
+      MooshMoves moves;
+      if (moosh_agreement_apply (&copy, ways[i], by, NULL, now_s, &moves) != MOOSH_REFUSED_NOT)
+        continue;
+      MooshU256 mine = worth (&copy, &moves, by);
+      if (found && moosh_u256_cmp (&mine, &best) <= 0)
+        continue;
+      found = true;
+      best = mine;
+      *ret_event = ways[i];
+      *ret_reason = copy.reason;
+    }
+  return found;
 }
 
 uint64_t

@@ -174,6 +174,13 @@ typedef struct {
 
 void moosh_agreement_view (const MooshAgreement *a, uint64_t now_s, MooshAgreementView *ret);
 
+/** The cheaper way out for client or provider: CLOSE of their own, or EXPIRE when time has made
+ * that possible (a client whose provider missed its deadline would pay the early fee for a CLOSE
+ * and gets the penalty for an EXPIRE; a provider whose client ran out of money would pay the
+ * slice). `ret_reason` is what it becomes: pass it as `expected`. false: neither is allowed. */
+bool moosh_agreement_best_close (const MooshAgreement *a, MooshActor by, uint64_t now_s,
+                                 MooshEvent *ret_event, MooshReason *ret_reason);
+
 /** The next moment after `now_s` at which the state changes by time alone or an edge opens or
  * closes for somebody; MOOSH_NEVER when there is none. For timers. */
 uint64_t moosh_agreement_next_moment (const MooshAgreement *a, uint64_t now_s);

@@ -317,6 +317,41 @@ test_small_bond (void)
 }
 
 static void
+test_best_close (void)
+{
+  static const struct {
+    MooshState from;
+    MooshActor by;
+    uint64_t at;
+    MooshEvent event;
+    MooshReason reason;
+  } cases[] = {
+    { MOOSH_STATE_ACCEPTED, MOOSH_ACTOR_CLIENT, 19, MOOSH_EVENT_CLOSE, MOOSH_REASON_BUYER },
+    { MOOSH_STATE_ACCEPTED, MOOSH_ACTOR_CLIENT, 20, MOOSH_EVENT_EXPIRE,
+      MOOSH_REASON_PROVIDER_TIMEOUT },
+    { MOOSH_STATE_TAKEN, MOOSH_ACTOR_CLIENT, 4, MOOSH_EVENT_CLOSE, MOOSH_REASON_BUYER_CANCEL },
+    { MOOSH_STATE_TAKEN, MOOSH_ACTOR_CLIENT, 5, MOOSH_EVENT_EXPIRE, MOOSH_REASON_PROVIDER_TIMEOUT },
+    { MOOSH_STATE_ACTIVE, MOOSH_ACTOR_PROVIDER, 104, MOOSH_EVENT_CLOSE, MOOSH_REASON_EARLY_EXIT },
+    { MOOSH_STATE_DRAINING, MOOSH_ACTOR_PROVIDER, 1028, MOOSH_EVENT_EXPIRE, MOOSH_REASON_FUNDS },
+    { MOOSH_STATE_ACTIVE, MOOSH_ACTOR_CLIENT, 104, MOOSH_EVENT_CLOSE, MOOSH_REASON_BUYER },
+  };
+  MooshAgreement a;
+  MooshEvent event = MOOSH_EVENT_ACCEPT;
+  MooshReason reason = MOOSH_REASON_NONE;
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      reach (cases[i].from, &a);
+      g_assert_true (
+          moosh_agreement_best_close (&a, cases[i].by, T0 + cases[i].at, &event, &reason));
+      g_assert_cmpint (event, ==, cases[i].event);
+      g_assert_cmpint (reason, ==, cases[i].reason);
+    }
+  g_assert_false (moosh_agreement_best_close (&a, MOOSH_ACTOR_STRANGER, T0 + 104, &event, &reason));
+  uint64_t now = reach (MOOSH_STATE_CLOSED, &a);
+  g_assert_false (moosh_agreement_best_close (&a, MOOSH_ACTOR_CLIENT, now, &event, &reason));
+}
+
+static void
 test_hold (void)
 {
   MooshAgreement a;
@@ -509,6 +544,7 @@ main (int argc, char **argv)
   g_test_add_func ("/agreement/views-of-time", test_views_of_time);
   g_test_add_func ("/agreement/endings", test_endings);
   g_test_add_func ("/agreement/small-bond", test_small_bond);
+  g_test_add_func ("/agreement/best-close", test_best_close);
   g_test_add_func ("/agreement/hold", test_hold);
   g_test_add_func ("/agreement/free-balance", test_free_balance);
   g_test_add_func ("/agreement/take-limits", test_take_limits);
