@@ -110,7 +110,7 @@ read_addresses (Group *g, const char *key, AddressSet *ret)
 static void
 read_selector (Group *g, const char *key, const char *value, guint32 *ret)
 {
-  guint8 hash[32];
+  guint8 hash[32] = { 0 };
 
   if (strchr (value, '(') != NULL && g_str_has_suffix (value, ")")
       && strpbrk (value, " \t") == NULL)

@@ -272,7 +272,10 @@ read_magnitude (JsonNode *node, MooshU256 *ret, gboolean *ret_negative)
   gsize digits;
 
   if (json_node_get_value_type (node) == G_TYPE_INT64)
-    text = made = g_strdup_printf ("%" G_GINT64_FORMAT, json_node_get_int (node));
+    {
+      made = g_strdup_printf ("%" G_GINT64_FORMAT, json_node_get_int (node));
+      text = made;
+    }
   else if (json_node_get_value_type (node) == G_TYPE_STRING)
     text = json_node_get_string (node);
   else
@@ -555,9 +558,8 @@ read_domain (Reader *in, JsonObject *domain, Typed *ret, GError **error)
   if (ret->has_chain_id)
     {
       MooshU256 id;
-      gboolean negative;
-      read_magnitude (json_object_get_member (domain, "chainId"), &id, &negative);
-      if (!moosh_u256_fits_u64 (&id))
+      if (!typed_number (json_object_get_member (domain, "chainId"), &id)
+          || !moosh_u256_fits_u64 (&id))
         return refuse (error, "chainId is larger than any chain's");
       ret->chain_id = id.limb[0];
     }
