@@ -193,6 +193,13 @@ check (MooshStore *store, const MooshOffer *offer, int64_t now_s, GError **error
   return TRUE;
 }
 
+/* "For ever" is more than SQLite's integers hold. */
+static gint64
+expiry_of (const MooshOffer *offer)
+{
+  return offer->expiry > G_MAXINT64 ? G_MAXINT64 : (gint64)offer->expiry;
+}
+
 static gboolean
 insert_index (MooshStore *store, gint64 id, const MooshOffer *o, const uint8_t provider[20],
               const MooshOfferDomain *domain, GBytes *rate, GError **error)
@@ -211,8 +218,8 @@ insert_index (MooshStore *store, gint64 id, const MooshOffer *o, const uint8_t p
       (gint64)o->side, rate, id, (gint64)MOOSH_BOOK_LIVE, (gint64)o->volume,
       (gint64)o->units.vcpu_milli, (gint64)o->units.ram_mib, (gint64)o->units.disk_gib,
       (gint64)o->units.gpu, (gint64)o->units.ipv4, (gint64)o->kind, (gint64)o->class,
-      (gint64)o->min_term_s, (gint64)o->max_term_s, (gint64)o->expiry, provider_id, token_id,
-      taker_id, (gint64)domain->chain_id);
+      (gint64)o->min_term_s, (gint64)o->max_term_s, expiry_of (o), provider_id, token_id, taker_id,
+      (gint64)domain->chain_id);
 }
 
 GBytes *
@@ -244,7 +251,7 @@ insert (MooshStore *store, const MooshSignedOffer *so, GBytes *hash, const uint8
           "INSERT INTO book_offers (hash, maker, provider, pool, nonce, volume, expiry,"
           " side, rate, source, seen_s, wire) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
           "bbbbiiiibbib", hash, maker, provider_bytes, pool, (gint64)o->nonce, (gint64)o->volume,
-          (gint64)o->expiry, (gint64)o->side, rate, source, (gint64)now_s, wire_bytes))
+          expiry_of (o), (gint64)o->side, rate, source, (gint64)now_s, wire_bytes))
     return FALSE;
   return insert_index (store, moosh_store_last_id (store), o, provider, &so->domain, rate, error)
          && refresh (store, "o.hash = ?", hash, NULL, error);
@@ -286,8 +293,8 @@ moosh_book_expire (MooshStore *store, int64_t now_s, GError **error)
       = { "DELETE FROM book_fills WHERE n <= (SELECT max(n) FROM book_fills) - ?",
           "DELETE FROM book_nonces WHERE n <= (SELECT max(n) FROM book_nonces) - ?",
           "DELETE FROM book_pools WHERE n <= (SELECT max(n) FROM book_pools) - ?" };
-  if (!moosh_store_run (store, error, "DELETE FROM book_offers WHERE expiry <= ? AND expiry >= 0",
-                        "i", (gint64)now_s))
+  if (!moosh_store_run (store, error, "DELETE FROM book_offers WHERE expiry <= ?", "i",
+                        (gint64)now_s))
     return -1;
   gint64 gone = moosh_store_changes (store);
   for (guint i = 0; i < G_N_ELEMENTS (trims); i++)

@@ -364,6 +364,22 @@ test_wide_rates (Fixture *f, gconstpointer unused)
         <, 0);
 }
 
+/* An offer for ever is listed and stays. */
+static void
+test_for_ever (Fixture *f, gconstpointer unused)
+{
+  g_autoptr (GError) error = NULL;
+  MooshSignedOffer so = offer (1);
+  (void)unused;
+  so.offer.expiry = UINT64_MAX;
+  so.offer.nonce = UINT64_MAX;
+  add (f, &so);
+  g_assert_cmpint (moosh_book_expire (f->store, NOW, &error), ==, 0);
+  g_assert_cmpuint (count (f, (MooshBookFilter){ .sort = MOOSH_BOOK_BY_EXPIRY }), ==, 1);
+  g_assert_true (moosh_book_set_nonce (f->store, so.offer.maker, UINT64_MAX, &error));
+  g_assert_cmpint (get (f, &so).status, ==, MOOSH_BOOK_LIVE);
+}
+
 static void
 test_find (Fixture *f, gconstpointer unused)
 {
@@ -433,6 +449,7 @@ main (int argc, char **argv)
   ADD ("filters", test_filters);
   ADD ("sort-and-page", test_sort_and_page);
   ADD ("wide-rates", test_wide_rates);
+  ADD ("for-ever", test_for_ever);
   ADD ("find", test_find);
   return g_test_run ();
 }
