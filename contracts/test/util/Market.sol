@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Agreements} from "../../src/Agreements.sol";
-import {EscrowVault} from "../../src/EscrowVault.sol";
-import {OfferBook} from "../../src/OfferBook.sol";
-import {ProviderRegistry} from "../../src/ProviderRegistry.sol";
-import {StakeVault} from "../../src/StakeVault.sol";
-import {TestUSD} from "../../src/TestUSD.sol";
+import {IAgreements} from "../../src/interfaces/IAgreements.sol";
+import {IEscrowVault} from "../../src/interfaces/IEscrowVault.sol";
+import {IOfferBook} from "../../src/interfaces/IOfferBook.sol";
+import {IProviderRegistry} from "../../src/interfaces/IProviderRegistry.sol";
+import {IStakeVault} from "../../src/interfaces/IStakeVault.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {BUY, Offer, Permit, SELL, State, Units} from "../../src/Types.sol";
 import {Vm} from "./Vm.sol";
+
+interface ITestUSD is IERC20, IERC20Permit {
+    function mint(address to, uint256 amount) external;
+}
 
 /// @dev A deployed market with one of each party, and the few moves that every test starts from.
 abstract contract Market {
@@ -24,12 +29,12 @@ abstract contract Market {
     uint32 internal constant UNBONDING = 7 days;
     uint256 internal constant START = 1_750_000_000;
 
-    TestUSD internal usd;
-    ProviderRegistry internal registry;
-    StakeVault internal stakes;
-    OfferBook internal book;
-    EscrowVault internal escrow;
-    Agreements internal market;
+    ITestUSD internal usd;
+    IProviderRegistry internal registry;
+    IStakeVault internal stakes;
+    IOfferBook internal book;
+    IEscrowVault internal escrow;
+    IAgreements internal market;
 
     address internal provider = vm.addr(PROVIDER_KEY);
     address internal client = vm.addr(CLIENT_KEY);
@@ -39,7 +44,7 @@ abstract contract Market {
 
     function setUp() public virtual {
         vm.warp(START);
-        usd = new TestUSD();
+        usd = ITestUSD(deploy("TestUSD", ""));
         deployMarket(BOND_FLOOR);
         enlist();
         fund(client, 1e15);
@@ -48,12 +53,17 @@ abstract contract Market {
 
     function deployMarket(uint128 bondFloor) internal {
         address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 4);
-        registry = new ProviderRegistry();
-        stakes = new StakeVault(at, UNBONDING);
-        book = new OfferBook(registry, at);
-        escrow = new EscrowVault(at);
-        market = new Agreements(book, stakes, escrow, registry, bondFloor);
+        registry = IProviderRegistry(deploy("ProviderRegistry", ""));
+        stakes = IStakeVault(deploy("StakeVault", abi.encode(at, UNBONDING)));
+        book = IOfferBook(deploy("OfferBook", abi.encode(registry, at)));
+        escrow = IEscrowVault(deploy("EscrowVault", abi.encode(at)));
+        market = IAgreements(deploy("Agreements", abi.encode(book, stakes, escrow, registry, bondFloor)));
         vm.assertEq(address(market), at);
+    }
+
+    /// @dev Not `new`: a test contract that contained the market's code would have it optimized once more.
+    function deploy(string memory name, bytes memory args) private returns (address) {
+        return vm.deployCode(string.concat(name, ".sol:", name), args);
     }
 
     /// @dev The provider registers, adds a hot key, stakes 1,000 tUSD and opens a pool.
