@@ -342,7 +342,7 @@ check_signing (Vault *vault)
 }
 
 static void
-remove_wallet (const char *dir)
+remove_files (const char *dir)
 {
   static const char *const names[] = { "wallet.json", "node.json", "public.json" };
 
@@ -351,7 +351,33 @@ remove_wallet (const char *dir)
       g_autofree char *path = g_build_filename (dir, names[i], NULL);
       g_unlink (path);
     }
+}
+
+static void
+remove_wallet (const char *dir)
+{
+  remove_files (dir);
   g_rmdir (dir);
+}
+
+/* wallet.json is written last: whatever an interrupted --init leaves behind is no wallet, and does
+ * not stop another. */
+static void
+test_interrupted_init (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("moosh-vault-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (dir, "wallet.json", NULL);
+  g_auto (Passphrase) right = passphrase_of ("right");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (vault_create (dir, JUNK, 1, &right, 12, NULL));
+  g_unlink (path);
+  g_assert_null (vault_open (dir, &error));
+  g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND);
+  g_assert_true (vault_create (dir, JUNK, 0, &right, 12, NULL));
+  g_autoptr (Vault) vault = vault_open (dir, NULL);
+  g_assert_true (vault_unlock (vault, "right", 5, NULL));
+  remove_wallet (dir);
 }
 
 static void
@@ -401,7 +427,7 @@ test_mixed_up (void)
 
   g_assert_true (vault_create (dir, JUNK, 0, &right, 12, NULL));
   g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
-  g_unlink (path);
+  remove_files (dir);
   g_assert_true (vault_create (dir, JUNK, 1, &right, 12, NULL));
   g_assert_true (g_file_set_contents (path, text, -1, NULL));
   g_autoptr (Vault) vault = vault_open (dir, NULL);
@@ -441,6 +467,7 @@ main (int argc, char **argv)
   g_test_add_func ("/keyd/credential", test_credential);
   g_test_add_func ("/keyd/statement", test_statement);
   g_test_add_func ("/keyd/vault", test_vault);
+  g_test_add_func ("/keyd/interrupted-init", test_interrupted_init);
   g_test_add_func ("/keyd/mixed-up", test_mixed_up);
   g_test_add_func ("/keyd/subset", test_subset);
   return g_test_run ();

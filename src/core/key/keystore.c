@@ -41,7 +41,7 @@ stretch (const MooshKeystore *k, const void *passphrase, size_t len, uint8_t ret
   /* scrypt reads memory at places that depend on the passphrase, by design: what memcheck can watch
    * begins here. */
   moosh_classify (ret_key, 32);
-  return done == 1 ? MOOSH_OK : MOOSH_E_CRYPTO;
+  return done == 1 ? MOOSH_OK : MOOSH_E_LIMIT; /* the parameters are fine: it was memory */
 }
 
 /* AES-128 in counter mode over 32 bytes; its own inverse. */

@@ -38,12 +38,13 @@ int moosh_keystore_parse (const char *text, size_t len, MooshKeystore *ret);
 int moosh_keystore_check (const MooshKeystore *keystore);
 
 /** Encrypt `secret`: the caller sets kdf (scrypt), n, r, p, salt (random), iv (random) and address;
- * ciphertext and mac are filled in. MOOSH_E_RANGE, MOOSH_E_LIMIT: parameters; MOOSH_E_CRYPTO: no
+ * ciphertext and mac are filled in. MOOSH_E_RANGE, MOOSH_E_LIMIT: parameters, or no
  * memory for scrypt. */
 int moosh_keystore_seal (MooshKeystore *keystore, const void *passphrase, size_t passphrase_len,
                          const uint8_t secret[32]);
 
-/** Decrypt. MOOSH_E_CRYPTO: wrong passphrase (or a damaged file); then `ret_secret` is zero. */
+/** Decrypt. MOOSH_E_CRYPTO: wrong passphrase (or a damaged file); MOOSH_E_LIMIT: no memory for
+ * scrypt. Then `ret_secret` is zero. */
 int moosh_keystore_open (const MooshKeystore *keystore, const void *passphrase,
                          size_t passphrase_len, uint8_t ret_secret[32]);
 

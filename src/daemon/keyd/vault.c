@@ -168,19 +168,25 @@ derive_and_write (const char *dir, const char *mnemonic, guint account,
       || moosh_key_public (&open->curve, open->secret[NODE], known.node_key) < 0
       || moosh_public_address (known.node_key, node_address) < 0)
     g_return_val_if_reached (FALSE);
-  /* public.json last: it is what says that a wallet is there */
-  return seal_file (dir, WALLET, open->secret[WALLET], known.address, passphrase, log2n, error)
-         && seal_file (dir, NODE, open->secret[NODE], node_address, passphrase, log2n, error)
-         && write_public (dir, &known, error);
+  /* wallet.json last: it is what says that a wallet is there, with all that belongs to it */
+  return seal_file (dir, NODE, open->secret[NODE], node_address, passphrase, log2n, error)
+         && write_public (dir, &known, error)
+         && seal_file (dir, WALLET, open->secret[WALLET], known.address, passphrase, log2n, error);
+}
+
+static gboolean
+has_wallet (const char *dir)
+{
+  g_autofree char *path = g_build_filename (dir, file_names[WALLET], NULL);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS);
 }
 
 gboolean
 vault_create (const char *dir, const char *mnemonic, guint account, const Passphrase *passphrase,
               guint log2n, GError **error)
 {
-  g_autofree char *public_path = g_build_filename (dir, "public.json", NULL);
-
-  if (g_file_test (public_path, G_FILE_TEST_EXISTS))
+  if (has_wallet (dir))
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "there is a wallet in %s already",
                    dir);
@@ -218,13 +224,8 @@ read_public (const char *dir, VaultPublic *ret, GError **error)
   g_autoptr (GBytes) node_key = NULL;
   gsize len;
 
-  if (!g_file_get_contents (path, &text, &len, NULL))
-    {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND,
-                   "no wallet in %s: make one with moosh-keyd --init", dir);
-      return FALSE;
-    }
-  object = moosh_json_parse (text, (gssize)len, NULL);
+  if (g_file_get_contents (path, &text, &len, NULL))
+    object = moosh_json_parse (text, (gssize)len, NULL);
   if (object != NULL)
     node_key = moosh_json_hex (object, "node_key", 33, NULL);
   if (node_key == NULL
@@ -265,6 +266,12 @@ vault_open (const char *dir, GError **error)
 
   g_mutex_init (&vault->opening);
   g_mutex_init (&vault->lock);
+  if (!has_wallet (dir))
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND,
+                   "no wallet in %s: make one with moosh-keyd --init", dir);
+      return NULL;
+    }
   if (!read_public (dir, &vault->known, error)
       || !read_sealed (dir, WALLET, &vault->sealed[WALLET], error)
       || !read_sealed (dir, NODE, &vault->sealed[NODE], error))
@@ -307,6 +314,17 @@ matches (const Vault *vault, const Open *open)
          && memcmp (found.node_key, vault->known.node_key, sizeof found.node_key) == 0;
 }
 
+static void
+refuse_open (KeyName name, int r, GError **error)
+{
+  if (r == MOOSH_E_CRYPTO)
+    g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_DENIED, "keystore %s: wrong passphrase",
+                 file_names[name]);
+  else
+    g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_LIMIT,
+                 "keystore %s: not enough memory to derive its key", file_names[name]);
+}
+
 gboolean
 vault_unlock (Vault *vault, const char *passphrase, gsize len, GError **error)
 {
@@ -318,10 +336,7 @@ vault_unlock (Vault *vault, const char *passphrase, gsize len, GError **error)
       int r = moosh_keystore_open (&vault->sealed[name], passphrase, len, open->secret[name]);
       if (r < 0)
         {
-          g_set_error (error, MOOSH_ERROR,
-                       r == MOOSH_E_CRYPTO ? MOOSH_ERROR_DENIED : MOOSH_ERROR_CORRUPT,
-                       "keystore %s: %s", file_names[name],
-                       r == MOOSH_E_CRYPTO ? "wrong passphrase" : moosh_strerror (r));
+          refuse_open (name, r, error);
           return FALSE;
         }
     }

@@ -46,7 +46,8 @@ void vault_free (Vault *vault);
 const VaultPublic *vault_public (const Vault *vault);
 gboolean vault_is_locked (Vault *vault);
 
-/** MOOSH_ERROR_DENIED: wrong passphrase. Takes as long as scrypt takes. */
+/** MOOSH_ERROR_DENIED: wrong passphrase; MOOSH_ERROR_LIMIT: no memory for scrypt. Takes as long as
+ * that takes. */
 gboolean vault_unlock (Vault *vault, const char *passphrase, gsize len, GError **error);
 /** Wipe the open keys. */
 void vault_lock (Vault *vault);
