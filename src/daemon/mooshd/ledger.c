@@ -215,7 +215,7 @@ read_balances (Node *node, guint64 id, guint64 time_s, GError **error)
 static gboolean
 store_record (Node *node, guint64 id, MooshDecoded *record, MooshDecoded *money, GError **error)
 {
-  g_autofree char *rate_x = u256_member (money, "b.rateX"), *bal_x = u256_member (money, "0.balX");
+  g_autofree char *rate_x = u256_member (money, "b.rateX"), *bal_x = u256_member (money, "b.balX");
   g_autofree char *earned_x = u256_member (money, "b.earnedX");
 
   return moosh_store_run (
