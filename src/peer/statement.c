@@ -128,8 +128,9 @@ read_statement (const void *ptr, gsize len, MooshStatement *ret)
     if ((r = read_member (&reader, key, ret)) < 0)
       return r;
 #ifdef MOOSH_CANARY
-  /* The planted bug of the fuzz targets' canary build: a full d-key is read one byte too far. */
-  if (ret->dkey_len == 3 && ret->body != NULL && ((volatile const guint8 *)ptr)[len] == 0)
+  /* The planted bug of the fuzz targets' canary build: a rating is read one byte too far. */
+  if (ret->kind == MOOSH_STATEMENT_RATING && ret->body != NULL
+      && ((volatile const guint8 *)ptr)[len] == 0)
     return MOOSH_E_MALFORMED;
 #endif
   return r < 0 ? r : moosh_cbor_require (&map, (1u << N_KEYS) - 1);
