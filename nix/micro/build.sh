@@ -46,4 +46,4 @@ mkdir -p "$out"
 ( cd root && find . | sort | cpio -o -H newc -R 0:0 2>/dev/null ) >initrd.cpio
 cp initrd.cpio "$out/initrd"
 cp "$guest/vmlinuz" "$out/kernel"
-printf '%s\n' "console=ttyS0 quiet loglevel=3 panic=5 random.trust_cpu=on rcupdate.rcu_expedited=1${cmdline:+ $cmdline}" >"$out/cmdline"
+printf '%s\n' "console=ttyS0 quiet loglevel=3 panic=5 random.trust_cpu=on rcupdate.rcu_expedited=1 cryptomgr.notests 8250.nr_uarts=1${cmdline:+ $cmdline}" >"$out/cmdline"
