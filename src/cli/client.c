@@ -1,6 +1,7 @@
 /* The daemons behind their sockets, and the money's unit. */
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/process.h"
 #include "cli/text.h"
 #include "core/bytes/u256.h"
 #include <stdarg.h>
@@ -51,9 +52,14 @@ cli_call (Cli *cli, CliDaemon daemon, const char *method, JsonObject *params, gu
     return result;
   if (g_error_matches (local, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE)
       && g_str_has_prefix (local->message, "nobody answers at"))
-    g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE,
-                 "%s is not running for %s: start it with `moosh --state %s node start`",
-                 daemons[daemon].program, cli->state_dir, cli->state_dir);
+    {
+      g_autofree char *words = cli_process_last_words (cli, daemon);
+
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE,
+                   "%s is not running for %s%s%s%s: start it with `moosh --state %s node start`",
+                   daemons[daemon].program, cli->state_dir, words ? " (its last words: " : "",
+                   words ? words : "", words ? ")" : "", cli->state_dir);
+    }
   else
     g_propagate_error (error, g_steal_pointer (&local));
   return NULL;

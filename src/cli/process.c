@@ -257,6 +257,18 @@ cli_process_stop (Cli *cli, CliDaemon daemon, gboolean force, gboolean *ret_stop
   return TRUE;
 }
 
+char *
+cli_process_last_words (Cli *cli, CliDaemon daemon)
+{
+  g_autofree char *pid = pid_path (cli, daemon);
+  g_autofree char *file = g_strconcat (cli_daemon_name (daemon), ".log", NULL);
+  g_autofree char *log = cli_path (cli, file);
+
+  return g_file_test (pid, G_FILE_TEST_EXISTS) && !cli_process_running (cli, daemon, NULL)
+             ? last_line (log, 0)
+             : NULL;
+}
+
 gboolean
 cli_is_provider (Cli *cli)
 {

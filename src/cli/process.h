@@ -19,5 +19,9 @@ gboolean cli_process_start (Cli *cli, CliDaemon daemon, GError **error);
 gboolean cli_process_stop (Cli *cli, CliDaemon daemon, gboolean force, gboolean *ret_stopped,
                            GError **error);
 
+/** The last line a daemon that `moosh node start` began has left in its log, when it is gone though
+ * nobody stopped it; NULL otherwise. New string. */
+char *cli_process_last_words (Cli *cli, CliDaemon daemon);
+
 /** Does mooshd.conf say that this node sells? */
 gboolean cli_is_provider (Cli *cli);

@@ -170,7 +170,8 @@ show_quote (Cli *cli, JsonObject *quote)
   g_autofree char *lock = cli_view_amount (cli, quote, "lock_wei");
   g_autofree char *balance = cli_view_amount (cli, quote, "balance_wei");
   gint64 lasts_s = moosh_json_int_or (quote, "lasts_s", 0);
-  g_autofree char *lasts = lasts_s > 0 ? cli_duration (lasts_s) : g_strdup ("-");
+  g_autofree char *lasts
+      = lasts_s > 0 ? cli_duration (lasts_s) : g_strdup ("for more than 60 years");
   g_autofree char *out = cli_when (moosh_json_int_or (quote, "runs_out_at_s", 0), cli_now ());
   g_autofree char *term = cli_duration (moosh_json_int_or (quote, "min_term_s", 0));
   g_autofree char *notice = cli_duration (moosh_json_int_or (quote, "notice_s", 0));
@@ -287,10 +288,19 @@ finish (Cli *cli, const char *name, GError **error)
   return FALSE;
 }
 
-/* The money suffices, and the person agrees. */
+/* It can be taken, the money suffices, and the person agrees. */
 static gboolean
 agree (Cli *cli, JsonObject *quote, GError **error)
 {
+  const char *why_not = moosh_json_string_or (quote, "why_not", NULL);
+
+  if (why_not != NULL)
+    {
+      g_set_error (error, MOOSH_ERROR,
+                   strstr (why_not, "expired") ? MOOSH_ERROR_EXPIRED : MOOSH_ERROR_CONFLICT,
+                   "this offer cannot be taken: %s", why_not);
+      return FALSE;
+    }
   if (!moosh_json_bool_or (quote, "enough", TRUE))
     {
       g_autofree char *balance = cli_view_amount (cli, quote, "balance_wei");

@@ -56,7 +56,8 @@ cli_view_amount (Cli *cli, JsonObject *object, const char *member)
   return wei != NULL ? cli_amount (cli, wei) : g_strdup ("-");
 }
 
-/* price_per_hour is for all units together, so it goes before rate_x. */
+/* price_per_hour is for all units together, so it goes before rate_x; but only rate_x knows of a
+ * pause. */
 char *
 cli_view_rate (Cli *cli, JsonObject *object)
 {
@@ -64,6 +65,8 @@ cli_view_rate (Cli *cli, JsonObject *object)
   const char *price = moosh_json_string_or (object, "price_per_hour", NULL);
   g_autofree char *short_price = cli_price_text (price, 6);
 
+  if (rate != NULL && strcmp (moosh_json_string_or (object, "state", ""), "paused") == 0)
+    return cli_rate (cli, rate);
   if (short_price != NULL)
     return g_strdup_printf ("%s%s%s/h", short_price, cli->token_symbol ? " " : "",
                             cli->token_symbol ? cli->token_symbol : "");

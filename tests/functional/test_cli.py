@@ -270,6 +270,8 @@ def test_ps_shows_the_money(world):
     assert "web" in rows[1] and "0.015 tUSD/h" in rows[1] and "0.0015 tUSD" in rows[1] and "0.0285 tUSD" in rows[1]
     assert " in " in rows[1] and "pia (0xabababab…)" in rows[1]
     assert world.node.params_of("agreement.list") == [{}]
+    world.node.answers["agreement.list"] = {"deployments": [deployment("paused", rate_x="8947848533")]}
+    assert "0.007499 tUSD/h" in world.run("ps").stdout  # the paused rate, cut
 
 
 def test_show_is_a_sheet(world):
@@ -351,6 +353,14 @@ def test_take_with_too_little_money(world):
     world.node.answers["agreement.quote"] = {**QUOTE, "enough": False}
     done = world.run("take", OFFER, "-b", "git+https://example.org/r", "--yes")
     assert done.returncode == 8 and "too little money" in done.stderr and not world.node.params_of("agreement.take")
+
+
+@pytest.mark.parametrize("why, code", [("the offer has expired", 9), ("all its units are sold", 10)])
+def test_take_of_what_cannot_be_taken_asks_nothing(world, why, code):
+    taking(world, [])
+    world.node.answers["agreement.quote"] = {**QUOTE, "why_not": why}
+    done = world.run("take", OFFER, "-b", "git+https://example.org/r")
+    assert done.returncode == code and why in done.stderr and not world.node.params_of("agreement.take")
 
 
 def test_take_when_the_price_has_changed(world):
@@ -731,6 +741,15 @@ def test_a_daemon_that_fails_is_quoted(node):
     (node.state / "fail-mooshd").touch()
     done = node("start", "--passphrase-file", node.dir / "secret")
     assert done.returncode == 1 and "mooshd did not come up: no luck today" in done.stderr
+
+
+def test_a_daemon_that_died_is_quoted_later(node):
+    assert node("start", "--passphrase-file", node.dir / "secret").returncode == 0
+    os.kill(node.pids()["mooshd"], 9)
+    done = node("status")
+    assert done.returncode == 6 and "its last words: hello from mooshd" in done.stderr
+    assert node("start", "--passphrase-file", node.dir / "secret").returncode == 0
+    assert set(node.pids()) == {"keyd", "mooshd"}
 
 
 def test_a_wrong_passphrase_is_said(node):

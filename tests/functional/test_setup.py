@@ -173,3 +173,42 @@ def test_8_a_cancelled_order_is_made_again(provider, tmp_path):
                                    "sizes": "half:0.5:256M:1G,one:1:512M:2G", "terms": "dev"})
     wizard(provider, "--auto", "--preseed", answers)
     assert len(live(provider)) == 2 and ids[1] in [o["id"] for o in live(provider)]
+
+
+def test_9_from_nothing_to_a_running_node_and_back(market, tmp_path):
+    """`moosh init`, `moosh node start`, `moosh doctor`, `moosh node stop`, and the wallet's words bring it back."""
+    import subprocess
+
+    def moosh(state, *args, **more):
+        return subprocess.run([w.PROGRAMS["moosh"], "--state", state, *args], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=120, **more)
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\n")
+    first, second = tmp_path / "first", tmp_path / "second"
+    common = ["--rpc", market.chain.url, "--deployment", market.chain.deployment, "--passphrase-file", secret]
+    made = moosh(first, "init", *common)
+    assert made.returncode == 0 and len(made.stdout.split()) == 12, made.stderr
+    try:
+        done = moosh(first, "node", "start", "--passphrase-file", secret)
+        assert done.returncode == 0, done.stderr
+        status = json.loads(moosh(first, "status", "--json").stdout)
+        market.chain.fund(status["identity"])
+        assert status["keyd"] == {"reachable": True, "locked": False}
+        doctor = json.loads(moosh(first, "doctor", "--json").stdout)
+        assert doctor["broken"] == 0, doctor
+        assert moosh(first, "node", "lock").returncode == 0
+        done = moosh(first, "doctor")
+        assert done.returncode == 1 and "node unlock" in done.stdout
+        assert moosh(first, "node", "unlock", "--passphrase-file", secret).returncode == 0
+        assert "1000 tUSD" in moosh(first, "wallet").stdout
+    finally:
+        assert moosh(first, "node", "stop").returncode == 0
+    assert moosh(first, "status").returncode == 6
+    words = tmp_path / "words"
+    words.write_text(made.stdout)
+    assert moosh(second, "init", *common, "--mnemonic-file", words).returncode == 0
+    try:
+        assert moosh(second, "node", "start", "--passphrase-file", secret).returncode == 0
+        assert json.loads(moosh(second, "status", "--json").stdout)["identity"] == status["identity"]
+    finally:
+        moosh(second, "node", "stop")
