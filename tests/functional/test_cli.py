@@ -168,6 +168,18 @@ def test_every_command_has_help(world):
         assert "--json" in done.stdout
 
 
+@pytest.mark.parametrize("program", [MOOSH, VMM])
+def test_the_manual_names_every_command_and_option(program):
+    manual = (ROOT / "docs/cli.md").read_text()
+    listed = subprocess.run([program, "help"], capture_output=True, text=True).stdout
+    for line in listed.split("All commands")[1].split("\n\n")[0].splitlines()[1:]:
+        words = [w for w in line[2:37].split("  ")[0].split() if w == w.lower() and w[0].isalpha() and "|" not in w]
+        assert " ".join(words) in manual, words
+        for option in subprocess.run([program, *words, "--help"], capture_output=True, text=True).stdout.split():
+            if option.startswith("--") and option[2:].isalpha() and program == MOOSH:
+                assert option in manual, (words, option)
+
+
 @pytest.mark.parametrize("args, says", [
     (["frobnicate"], 'there is no command "frobnicate"'),
     (["contact"], "say one of add, list, remove, rename"),
