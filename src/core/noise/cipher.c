@@ -1,6 +1,7 @@
 #include "core/noise/cipher.h"
 #include "core/hash/hash.h"
 #include <openssl/evp.h>
+#include <sodium.h>
 #include <string.h>
 
 enum { LENGTH_LEN = 2 };
@@ -47,24 +48,50 @@ rotate (MooshNoiseCipher *cipher)
                                                                                   : MOOSH_E_CRYPTO;
 }
 
-/* Take the next nonce; the key stays in the context. */
-static int
-next_nonce (MooshNoiseCipher *cipher)
+/* Take the next nonce: 64 bits little-endian behind 32 zero bits; `uses` is below 1000. */
+static void
+take_nonce (MooshNoiseCipher *cipher, uint8_t ret[12])
 {
-  uint8_t nonce[12] = { 0 };
-  nonce[4]
-      = (uint8_t)cipher->uses; /* 64 bits little-endian behind 32 zero bits; uses is below 1000 */
-  nonce[5] = (uint8_t)(cipher->uses >> 8);
+  memset (ret, 0, 12);
+  ret[4] = (uint8_t)cipher->uses;
+  ret[5] = (uint8_t)(cipher->uses >> 8);
   cipher->uses++;
-  return EVP_CipherInit_ex (cipher->aead, NULL, NULL, NULL, nonce, -1) == 1 ? MOOSH_OK
-                                                                            : MOOSH_E_CRYPTO;
+}
+
+/* A frame's two bytes of length go through libsodium, for which a small piece costs half of what
+ * OpenSSL's calls around it cost; bodies go through OpenSSL, which is twice as fast on long
+ * ones. */
+static int
+seal_length (MooshNoiseCipher *cipher, size_t len, uint8_t out[MOOSH_NOISE_HEADER])
+{
+  uint8_t nonce[12], length[LENGTH_LEN];
+  take_nonce (cipher, nonce);
+  moosh_put_be16 (length, (uint16_t)len);
+  crypto_aead_chacha20poly1305_ietf_encrypt (out, NULL, length, sizeof length, NULL, 0, NULL, nonce,
+                                             cipher->key);
+  return cipher->uses == MOOSH_NOISE_ROTATE ? rotate (cipher) : MOOSH_OK;
 }
 
 static int
-seal_part (MooshNoiseCipher *cipher, const uint8_t *in, size_t len, uint8_t *out)
+open_length (MooshNoiseCipher *cipher, const uint8_t in[MOOSH_NOISE_HEADER], uint32_t *ret)
+{
+  uint8_t nonce[12], length[LENGTH_LEN];
+  take_nonce (cipher, nonce);
+  if (crypto_aead_chacha20poly1305_ietf_decrypt (length, NULL, NULL, in, MOOSH_NOISE_HEADER, NULL,
+                                                 0, nonce, cipher->key)
+      != 0)
+    return MOOSH_E_CRYPTO;
+  *ret = moosh_get_be16 (length);
+  return cipher->uses == MOOSH_NOISE_ROTATE ? rotate (cipher) : MOOSH_OK;
+}
+
+static int
+seal_body (MooshNoiseCipher *cipher, const uint8_t *in, size_t len, uint8_t *out)
 {
   int n = 0, end = 0;
-  if (next_nonce (cipher) < 0
+  uint8_t nonce[12];
+  take_nonce (cipher, nonce);
+  if (EVP_CipherInit_ex (cipher->aead, NULL, NULL, NULL, nonce, -1) != 1
       || (len > 0 && EVP_EncryptUpdate (cipher->aead, out, &n, in, (int)len) != 1)
       || EVP_EncryptFinal_ex (cipher->aead, out + n, &end) != 1
       || EVP_CIPHER_CTX_ctrl (cipher->aead, EVP_CTRL_AEAD_GET_TAG, MOOSH_NOISE_TAG, out + len) != 1)
@@ -74,12 +101,13 @@ seal_part (MooshNoiseCipher *cipher, const uint8_t *in, size_t len, uint8_t *out
 
 /* `in` is len bytes and a tag. */
 static int
-open_part (MooshNoiseCipher *cipher, const uint8_t *in, size_t len, uint8_t *out)
+open_sealed (MooshNoiseCipher *cipher, const uint8_t *in, size_t len, uint8_t *out)
 {
   int n = 0, end = 0;
-  uint8_t tag[MOOSH_NOISE_TAG], none[1];
-  memcpy (tag, in + len, sizeof tag);
-  if (next_nonce (cipher) < 0
+  uint8_t nonce[12], tag[MOOSH_NOISE_TAG], none[1];
+  memcpy (tag, in + len, sizeof tag); /* `out` may be `in` */
+  take_nonce (cipher, nonce);
+  if (EVP_CipherInit_ex (cipher->aead, NULL, NULL, NULL, nonce, -1) != 1
       || EVP_CIPHER_CTX_ctrl (cipher->aead, EVP_CTRL_AEAD_SET_TAG, MOOSH_NOISE_TAG, tag) != 1
       || (len > 0 && EVP_DecryptUpdate (cipher->aead, out, &n, in, (int)len) != 1)
       || EVP_DecryptFinal_ex (cipher->aead, len > 0 ? out + n : none, &end) != 1)
@@ -97,11 +125,9 @@ moosh_noise_seal (MooshNoiseCipher *cipher, const void *message, size_t len, uin
     return MOOSH_E_LIMIT;
   if (size < len + MOOSH_NOISE_OVERHEAD)
     return MOOSH_E_SPACE;
-  uint8_t length[LENGTH_LEN];
-  moosh_put_be16 (length, (uint16_t)len);
-  int r = seal_part (cipher, length, sizeof length, out);
+  int r = seal_length (cipher, len, out);
   if (r == MOOSH_OK)
-    r = seal_part (cipher, message, len, out + MOOSH_NOISE_HEADER);
+    r = seal_body (cipher, message, len, out + MOOSH_NOISE_HEADER);
   cipher->failed = r < 0;
   return r;
 }
@@ -109,15 +135,13 @@ moosh_noise_seal (MooshNoiseCipher *cipher, const void *message, size_t len, uin
 static int
 open_header (MooshNoiseCipher *cipher, const void *ptr, size_t len, size_t *ret_message_len)
 {
-  uint8_t length[LENGTH_LEN];
   if (cipher->failed || cipher->body_next)
     return MOOSH_E_STATE;
   if (len != MOOSH_NOISE_HEADER)
     return len < MOOSH_NOISE_HEADER ? MOOSH_E_SHORT : MOOSH_E_TRAILING;
-  int r = open_part (cipher, ptr, sizeof length, length);
+  int r = open_length (cipher, ptr, &cipher->body_len);
   if (r < 0)
     return r;
-  cipher->body_len = moosh_get_be16 (length);
   cipher->body_next = true;
   *ret_message_len = cipher->body_len;
   return MOOSH_OK;
@@ -141,7 +165,7 @@ open_body (MooshNoiseCipher *cipher, const void *ptr, size_t len, uint8_t *out)
   if (len != want)
     return len < want ? MOOSH_E_SHORT : MOOSH_E_TRAILING;
   cipher->body_next = false;
-  return open_part (cipher, ptr, cipher->body_len, out);
+  return open_sealed (cipher, ptr, cipher->body_len, out);
 }
 
 int
