@@ -279,7 +279,7 @@ decimal (const MooshU256 *v)
 char *
 cli_rate_per_hour (const char *rate_x)
 {
-  MooshU256 v, hour = moosh_u256 (3600);
+  MooshU256 v, hour = moosh_u256 (3600), up = moosh_u256 (3599);
 
   if (rate_x == NULL || moosh_u256_from_decimal (rate_x, &v) != MOOSH_OK
       || moosh_u256_mul (&v, &hour, &v))
@@ -291,7 +291,7 @@ cli_rate_per_hour (const char *rate_x)
 char *
 cli_rate_x (const char *tokens_per_hour, guint decimals, GError **error)
 {
-  MooshU256 v, hour = moosh_u256 (3600);
+  MooshU256 v, hour = moosh_u256 (3600), up = moosh_u256 (3599);
 
   if (moosh_u256_from_amount (tokens_per_hour, decimals, &v) != MOOSH_OK
       || moosh_u256_bit_length (&v) > 96)
@@ -302,6 +302,7 @@ cli_rate_x (const char *tokens_per_hour, guint decimals, GError **error)
       return NULL;
     }
   v = moosh_u256_shl (&v, 32);
+  moosh_u256_add (&v, &up, &v);
   moosh_u256_divmod (&v, &hour, &v, NULL);
   return decimal (&v);
 }

@@ -17,6 +17,8 @@ gboolean units_from_json (JsonObject *object, MooshUnits *ret, GError **error);
 /** {purpose, hash, state, nonce, gas_used, fee_wei, trouble} of the purposes that end in `suffix`
  * ("" for all), newest first, at most `max`. */
 JsonArray *transactions_json (Node *node, const char *suffix, guint max);
+/** An offer as offers.list describes it. */
+JsonObject *offer_json (Node *node, const MooshBookEntry *entry, guint decimals);
 /** offer.own as an array; NULL with `error`. */
 JsonArray *own_offers_json (Node *node, GError **error);
 /** Set a member to an amount's decimal text. */

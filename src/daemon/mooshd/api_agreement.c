@@ -69,8 +69,8 @@ state_word (const Deployment *d, const LedgerEntry *entry, MooshState state)
 static JsonObject *
 deployment_json (Node *node, const Deployment *d)
 {
-  g_autofree char *provider = address_text (d->offer.offer.maker);
-  g_autofree char *provider_name = identity_name (node, d->offer.offer.maker);
+  g_autofree char *provider = address_text (d->provider);
+  g_autofree char *provider_name = identity_name (node, d->provider);
   guint8 offer_hash[32];
   g_autofree char *offer = NULL, *request_hash = moosh_hex (d->request_hash, 32);
   g_autofree char *suffix = g_strdup_printf (":%" G_GUINT64_FORMAT, d->agreement);
@@ -269,13 +269,25 @@ mooshd_agreement_close (const MooshRpcPeer *peer, JsonObject *params, gpointer u
   g_autoptr (Deployment) d = open_deployment (node, params, &entry, error);
   g_autoptr (GBytes) call = NULL;
   guint8 no_evidence[32] = { 0 };
+  MooshEvent event;
+  MooshReason reason;
   JsonObject *reply;
 
   (void)peer;
   if (d == NULL)
     return NULL;
-  call = call_build (MOOSH_FN_AGREEMENTS_CLOSE, error, "uOuh", d->agreement, &entry.offer,
-                     (guint64)MOOSH_REASON_NONE, no_evidence);
+  if (!moosh_agreement_best_close (&entry.model, MOOSH_ACTOR_CLIENT, (guint64)chain_now_s (node),
+                                   &event, &reason))
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "deployment %s cannot be closed now",
+                   d->name);
+      return NULL;
+    }
+  /* naming the reason means that no race can change the price of leaving */
+  call = event == MOOSH_EVENT_EXPIRE
+             ? call_build (MOOSH_FN_AGREEMENTS_EXPIRE, error, "uO", d->agreement, &entry.offer)
+             : call_build (MOOSH_FN_AGREEMENTS_CLOSE, error, "uOuh", d->agreement, &entry.offer,
+                           (guint64)reason, no_evidence);
   reply = act (node, d, "close", call, error);
   if (reply != NULL && ledger_get (node, d->agreement, &entry, NULL))
     add_chain (node, reply, &entry);
@@ -303,7 +315,7 @@ mooshd_agreement_log (const MooshRpcPeer *peer, JsonObject *params, gpointer use
                               : "the deployment is not on the chain yet: no log");
       return NULL;
     }
-  text = exchange_get_log (node, d->offer.offer.maker, d->agreement,
+  text = exchange_get_log (node, d->provider, d->agreement,
                            moosh_json_bool_or (params, "console", FALSE), (guint64)offset, &next,
                            error);
   if (text == NULL)
@@ -321,9 +333,8 @@ mooshd_agreement_reboot (const MooshRpcPeer *peer, JsonObject *params, gpointer 
   g_autoptr (Deployment) d = open_deployment (node, params, &entry, error);
 
   (void)peer;
-  return d != NULL && exchange_reboot (node, d->offer.offer.maker, d->agreement, error)
-             ? json_object_new ()
-             : NULL;
+  return d != NULL && exchange_reboot (node, d->provider, d->agreement, error) ? json_object_new ()
+                                                                               : NULL;
 }
 
 JsonObject *
@@ -367,7 +378,7 @@ rating_statement (Node *node, const Deployment *d, guint stars, const char *word
                    MOOSH_RATING_COMMENT_MAX);
       return NULL;
     }
-  memcpy (rating.subject, d->offer.offer.maker, 20);
+  memcpy (rating.subject, d->provider, 20);
   memcpy (rating.contract, node->contracts.agreements, 20);
   g_strlcpy (rating.comment, words, sizeof rating.comment);
   body = moosh_rating_encode (&rating, error);
@@ -422,7 +433,7 @@ mooshd_agreement_rate (const MooshRpcPeer *peer, JsonObject *params, gpointer us
           " WHERE name = ?",
           "isbbs", stars, words, statement, signature, d->name))
     return NULL;
-  exchange_put_statement (node, d->offer.offer.maker, statement, g_bytes_get_data (signature, NULL),
+  exchange_put_statement (node, d->provider, statement, g_bytes_get_data (signature, NULL),
                           &unsent);
   moosh_statement_id (g_bytes_get_data (statement, NULL), g_bytes_get_size (statement), id);
   id_text = moosh_hex (id, 32);

@@ -1,6 +1,7 @@
 /* node.status and wallet.*: what this node is, and what it owns. */
 #include "api.h"
 #include "chain/bindings.h"
+#include "market/terms.h"
 #include "peer/addressbook.h"
 #include <string.h>
 
@@ -18,8 +19,7 @@ token_json (Node *node)
 char *
 price_per_hour (const MooshU256 *rate_x, guint decimals)
 {
-  MooshU256 hour_x = moosh_x_mul (rate_x, 3600);
-  MooshU256 wei = moosh_x_to_wei_up (&hour_x);
+  MooshU256 wei = moosh_price_of_rate (rate_x, 3600);
   char text[96];
 
   moosh_u256_to_amount (&wei, decimals, text);

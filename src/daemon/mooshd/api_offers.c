@@ -2,6 +2,7 @@
 #include "api.h"
 #include "chain/bindings.h"
 #include "market/book.h"
+#include "market/terms.h"
 #include <string.h>
 
 enum { LIST_DEFAULT = 100 };
@@ -14,24 +15,16 @@ typedef struct {
   guint32 bound_s;
 } Filter;
 
-/* "0.02" tokens per hour is a rate of at most ⌊amount·2^32/3600⌋ X per second. */
 static gboolean
 parse_max_price (Node *node, const char *text, MooshU256 *ret, GError **error)
 {
   guint decimals;
   g_autofree char *symbol = node_token (node, &decimals);
-  MooshU256 wei, hour = moosh_u256 (3600), x;
 
-  if (moosh_u256_from_amount (text, decimals, &wei) != MOOSH_OK
-      || moosh_u256_bit_length (&wei) > 128)
-    {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "not a price per hour: %s", text);
-      return FALSE;
-    }
-  x = moosh_x_from_wei (&wei);
-  /* prices are shown rounded up to a wei per hour; what is shown as 0.02 is found by 0.02 */
-  moosh_u256_divmod (&x, &hour, ret, NULL);
-  return TRUE;
+  if (moosh_price_parse (text, decimals, ret) == MOOSH_OK)
+    return TRUE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "not a price: \"%s\" (\"0.02/h\")", text);
+  return FALSE;
 }
 
 static gboolean
@@ -96,7 +89,7 @@ parse_filter (Node *node, JsonObject *params, Filter *f, GError **error)
   return parse_sort (moosh_json_string_or (params, "sort", "price"), &f->book.sort, error);
 }
 
-static JsonObject *
+JsonObject *
 offer_json (Node *node, const MooshBookEntry *entry, guint decimals)
 {
   const MooshOffer *offer = &entry->signed_offer.offer;
@@ -143,7 +136,7 @@ mooshd_offers_list (const MooshRpcPeer *peer, JsonObject *params, gpointer user_
 }
 
 gboolean
-offers_match (Node *node, JsonObject *requirements, MooshSignedOffer *ret, GError **error)
+offers_match (Node *node, JsonObject *requirements, MooshBookEntry *ret, GError **error)
 {
   Filter filter;
   g_autoptr (GArray) entries = NULL;
@@ -159,7 +152,7 @@ offers_match (Node *node, JsonObject *requirements, MooshSignedOffer *ret, GErro
   for (guint i = 0; i < entries->len; i++)
     if (memcmp (g_array_index (entries, MooshBookEntry, i).provider, node->identity, 20) != 0)
       {
-        *ret = g_array_index (entries, MooshBookEntry, i).signed_offer;
+        *ret = g_array_index (entries, MooshBookEntry, i);
         return TRUE;
       }
   g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND,

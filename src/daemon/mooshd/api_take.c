@@ -1,92 +1,56 @@
 /* agreement.quote and agreement.take: from an offer to a deployment. */
 #include "api.h"
 #include "machine/request.h"
+#include "market/terms.h"
 #include <string.h>
 
 enum { DEFAULT_DURATION_S = 3600, RESOLVE_MS = 30000 };
+#define DURATION_MAX_S (100LL * 365 * 86400)
 
-/* The price, the deposit, and how far it reaches. */
+/* What was asked for: an offer, how many units of it, and what that means. */
 typedef struct {
-  MooshTerms terms;
-  MooshU256 deposit, minimum, lock;
-  guint64 lasts_s; /* of running until the money for it is gone; MOOSH_NEVER: costs nothing */
-} Quote;
-
-/* A deposit that lasts `duration_s`: the rate for that long, and what stays locked meanwhile. */
-static gboolean
-quote_make (const MooshOffer *offer, guint units, gint64 duration_s, const MooshU256 *deposit,
-            Quote *ret, GError **error)
-{
-  MooshU256 lock_x, part_x, room_x;
-
-  if (units == 0 || moosh_terms_from_offer (offer, units, &ret->terms) != MOOSH_OK)
-    {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "%u units of this offer cannot be taken",
-                   units);
-      return FALSE;
-    }
-  ret->minimum = moosh_terms_min_deposit (&ret->terms);
-  part_x = moosh_x_mul (&ret->terms.rate_x, ret->terms.lock_period_s);
-  lock_x = moosh_x_add (&part_x, &ret->terms.lock_fixed_x);
-  ret->lock = moosh_x_to_wei_up (&lock_x);
-  if (deposit != NULL)
-    ret->deposit = *deposit;
-  else
-    {
-      guint64 run_s = (guint64)MAX (duration_s, (gint64)ret->terms.min_term_s);
-      /* the lock period is part of the time that is paid for */
-      part_x = moosh_x_mul (&ret->terms.rate_x, MAX (run_s, ret->terms.lock_period_s));
-      part_x = moosh_x_add (&part_x, &ret->terms.lock_fixed_x);
-      ret->deposit = moosh_x_to_wei_up (&part_x);
-      if (moosh_u256_cmp (&ret->deposit, &ret->minimum) < 0)
-        ret->deposit = ret->minimum;
-    }
-  if (moosh_u256_cmp (&ret->deposit, &ret->minimum) < 0)
-    {
-      g_autofree char *minimum = wei_text (&ret->minimum);
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FUNDS,
-                   "the deposit is too small: lock period and retention alone need %s wei",
-                   minimum);
-      return FALSE;
-    }
-  room_x = moosh_x_from_wei (&ret->deposit);
-  room_x = moosh_x_sub_floor (&room_x, &ret->terms.lock_fixed_x);
-  ret->lasts_s = MOOSH_NEVER;
-  if (!moosh_u256_is_zero (&ret->terms.rate_x)
-      && moosh_u256_divmod (&room_x, &ret->terms.rate_x, &part_x, NULL) == MOOSH_OK
-      && moosh_u256_fits_u64 (&part_x))
-    ret->lasts_s = part_x.limb[0];
-  return TRUE;
-}
+  MooshBookEntry entry;
+  guint units;
+  MooshQuote quote;
+} Order;
 
 static gboolean
-find_offer (Node *node, JsonObject *params, MooshSignedOffer *ret, GError **error)
+find_offer (Node *node, JsonObject *params, MooshBookEntry *ret, GError **error)
 {
   const char *id = moosh_json_string_or (params, "offer", NULL);
   return id != NULL ? offers_find (node, id, ret, error) : offers_match (node, params, ret, error);
 }
 
 static gboolean
-quote_from (Node *node, JsonObject *params, MooshSignedOffer *ret_offer, guint *ret_units,
-            Quote *ret, GError **error)
+order_from (Node *node, JsonObject *params, Order *ret, GError **error)
 {
   const char *deposit_text = moosh_json_string_or (params, "deposit_wei", NULL);
   gint64 units = moosh_json_int_or (params, "units", 1);
   gint64 duration_s = moosh_json_int_or (params, "duration_s", DEFAULT_DURATION_S);
   MooshU256 deposit;
 
-  if (!find_offer (node, params, ret_offer, error))
+  if (!find_offer (node, params, &ret->entry, error)
+      || (deposit_text != NULL && !wei_parse (deposit_text, "deposit_wei", &deposit, error)))
     return FALSE;
-  if (deposit_text != NULL && !wei_parse (deposit_text, "deposit_wei", &deposit, error))
-    return FALSE;
-  if (units < 1 || units > G_MAXUINT32 || duration_s < 1 || duration_s > 100LL * 365 * 86400)
+  ret->units = (guint)units;
+  duration_s = MAX (duration_s, (gint64)ret->entry.signed_offer.offer.min_term_s);
+  if (units < 1 || units > G_MAXUINT32 || duration_s < 1 || duration_s > DURATION_MAX_S
+      || moosh_quote (&ret->entry.signed_offer.offer, ret->units, (guint64)duration_s,
+                      deposit_text ? &deposit : NULL, (guint64)chain_now_s (node), &ret->quote)
+             != MOOSH_OK)
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "units or duration are out of range");
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
+                   "units, duration or deposit are out of range");
       return FALSE;
     }
-  *ret_units = (guint)units;
-  return quote_make (&ret_offer->offer, (guint)units, duration_s, deposit_text ? &deposit : NULL,
-                     ret, error);
+  if (moosh_u256_cmp (&ret->quote.deposit, &ret->quote.least_deposit) >= 0)
+    return TRUE;
+  {
+    g_autofree char *least = wei_text (&ret->quote.least_deposit);
+    g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FUNDS,
+                 "the deposit is too small: lock period and retention alone need %s wei", least);
+  }
+  return FALSE;
 }
 
 JsonObject *
@@ -94,46 +58,38 @@ mooshd_agreement_quote (const MooshRpcPeer *peer, JsonObject *params, gpointer u
                         GError **error)
 {
   Node *node = user_data;
-  MooshSignedOffer offer;
-  guint units, decimals;
-  Quote quote;
+  Order order;
+  const MooshQuote *quote = &order.quote;
   MooshU256 balance;
-  guint8 hash[32];
-  g_autofree char *id = NULL, *provider = NULL, *provider_name = NULL, *price = NULL,
-                  *symbol = NULL, *rate = NULL;
+  guint decimals;
+  g_autofree char *symbol = node_token (node, &decimals);
   g_autofree char *why_not = NULL;
   JsonObject *reply;
 
   (void)peer;
-  if (!quote_from (node, params, &offer, &units, &quote, error)
-      || !token_balance (node, &balance, error))
+  if (!order_from (node, params, &order, error) || !token_balance (node, &balance, error))
     return NULL;
-  symbol = node_token (node, &decimals);
-  moosh_offer_hash (&offer.offer, hash);
-  id = moosh_hex (hash, 32);
-  provider = address_text (offer.offer.maker);
-  provider_name = identity_name (node, offer.offer.maker);
-  price = price_per_hour (&quote.terms.rate_x, decimals);
-  rate = wei_text (&offer.offer.rate_x);
-  why_not = offers_why_not (node, &offer, units);
-  reply = moosh_json_build (
-      "offer", 's', id, "provider", 's', provider, "provider_name", 's', provider_name,
-      "price_per_hour", 's', price, "rate_x", 's', rate, "units", 'i', (gint64)units, "resources",
-      'o', units_to_json (&offer.offer.units), "min_term_s", 'i', (gint64)quote.terms.min_term_s,
-      "notice_s", 'i', (gint64)quote.terms.notice_s, "retention_s", 'i',
-      (gint64)quote.terms.retention_s, "enough", 'b',
-      (gboolean)(moosh_u256_cmp (&balance, &quote.deposit) >= 0), "why_not", 's', why_not, "token",
-      'o', token_json (node), NULL);
-  set_wei (reply, "deposit_wei", &quote.deposit);
-  set_wei (reply, "minimum_deposit_wei", &quote.minimum);
-  set_wei (reply, "lock_wei", &quote.lock);
-  set_wei (reply, "reject_fee_wei", &quote.terms.reject_fee);
+  why_not = offers_why_not (node, &order.entry.signed_offer, order.units);
+  reply = offer_json (node, &order.entry, decimals);
+  json_object_set_string_member (reply, "offer", json_object_get_string_member (reply, "id"));
+  json_object_set_int_member (reply, "count", order.units);
+  json_object_set_string_member (reply, "why_not", why_not);
+  json_object_set_boolean_member (reply, "enough", moosh_u256_cmp (&balance, &quote->deposit) >= 0);
+  json_object_set_object_member (reply, "token", token_json (node));
+  {
+    g_autofree char *price = price_per_hour (&quote->terms.rate_x, decimals);
+    json_object_set_string_member (reply, "price_per_hour", price); /* of all units */
+  }
+  set_wei (reply, "deposit_wei", &quote->deposit);
+  set_wei (reply, "minimum_deposit_wei", &quote->least_deposit);
+  set_wei (reply, "lock_wei", &quote->lock);
+  set_wei (reply, "early_fee_wei", &quote->early_fee_most);
+  set_wei (reply, "reject_fee_wei", &quote->terms.reject_fee);
   set_wei (reply, "balance_wei", &balance);
-  if (quote.lasts_s != MOOSH_NEVER && quote.lasts_s < G_MAXINT32)
+  if (quote->lasts_s != MOOSH_NEVER && quote->lasts_s < G_MAXINT32)
     {
-      json_object_set_int_member (reply, "lasts_s", (gint64)quote.lasts_s);
-      json_object_set_int_member (reply, "runs_out_at_s",
-                                  chain_now_s (node) + (gint64)quote.lasts_s);
+      json_object_set_int_member (reply, "lasts_s", (gint64)quote->lasts_s);
+      json_object_set_int_member (reply, "runs_out_at_s", (gint64)quote->runs_out_at_s);
     }
   return reply;
 }
@@ -263,8 +219,7 @@ prepare (Node *node, JsonObject *params, GError **error)
 {
   g_autoptr (Deployment) d = g_new0 (Deployment, 1);
   const char *name = moosh_json_string_or (params, "name", NULL);
-  Quote quote;
-  guint units;
+  Order order;
 
   if (name != NULL && !name_is_good (name))
     {
@@ -273,13 +228,16 @@ prepare (Node *node, JsonObject *params, GError **error)
           "a deployment's name is a letter and then letters, digits, - and _, at most 40 in all");
       return NULL;
     }
-  if (!quote_from (node, params, &d->offer, &units, &quote, error)
-      || !check_price (node, params, &d->offer, units, &quote.deposit, error)
+  if (!order_from (node, params, &order, error)
+      || !check_price (node, params, &order.entry.signed_offer, order.units, &order.quote.deposit,
+                       error)
       || !make_request (node, params, d, error))
     return NULL;
+  d->offer = order.entry.signed_offer;
+  memcpy (d->provider, order.entry.provider, 20);
   d->name = name != NULL ? g_strdup (name) : free_name (node);
-  d->units = units;
-  d->deposit = quote.deposit;
+  d->units = order.units;
+  d->deposit = order.quote.deposit;
   d->created_s = now_s ();
   return g_steal_pointer (&d);
 }

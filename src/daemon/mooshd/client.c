@@ -185,7 +185,7 @@ step_probing (Node *node, Deployment *d, const LedgerEntry *entry)
         return LATER_MS;
     }
   deployment_say (node, d, "acknowledging", NULL);
-  call = call_build (MOOSH_FN_AGREEMENTS_ACKNOWLEDGE, &error, "u", d->agreement);
+  call = call_build (MOOSH_FN_AGREEMENTS_ACKNOWLEDGE, &error, "uO", d->agreement, &entry->offer);
   return execute (node, d, "acknowledge", node->contracts.agreements, call, &error);
 }
 

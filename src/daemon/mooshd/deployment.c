@@ -18,7 +18,7 @@ const char client_schema[] = "CREATE TABLE deployments ("
 #define COLUMNS                                                                                    \
   "name, agreement, offer, units, deposit, request, request_hash, blueprint, created_s, over, "    \
   "step, error, delivered,"                                                                        \
-  " host, port, host_key, probe, probed_s, stars, words"
+  " host, port, host_key, probe, probed_s, stars, words, provider"
 
 void
 deployment_free (Deployment *d)
@@ -40,12 +40,13 @@ read_row (MooshQuery *query, Deployment *d, GError **error)
 {
   g_autoptr (GBytes) offer = moosh_query_blob (query, 2);
   g_autoptr (GBytes) hash = moosh_query_blob (query, 6);
+  g_autoptr (GBytes) provider = moosh_query_blob (query, 20);
 
   d->name = g_strdup (moosh_query_text (query, 0));
   if (moosh_signed_offer_decode (g_bytes_get_data (offer, NULL), g_bytes_get_size (offer),
                                  &d->offer)
           != MOOSH_OK
-      || g_bytes_get_size (hash) != 32
+      || g_bytes_get_size (hash) != 32 || g_bytes_get_size (provider) != 20
       || moosh_u256_from_decimal (moosh_query_text (query, 4), &d->deposit) != MOOSH_OK)
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CORRUPT, "deployment %s: its record is damaged",
@@ -56,6 +57,7 @@ read_row (MooshQuery *query, Deployment *d, GError **error)
   d->units = (guint32)moosh_query_int (query, 3);
   d->request = moosh_query_blob (query, 5);
   memcpy (d->request_hash, g_bytes_get_data (hash, NULL), 32);
+  memcpy (d->provider, g_bytes_get_data (provider, NULL), 20);
   d->blueprint = g_strdup (moosh_query_text (query, 7));
   d->created_s = moosh_query_int (query, 8);
   d->over = moosh_query_int (query, 9) != 0;
@@ -121,7 +123,7 @@ deployment_insert (Node *node, const Deployment *d, GError **error)
   guint8 wire[MOOSH_OFFER_WIRE_MAX];
   size_t len;
   g_autoptr (GBytes) offer = NULL, hash = g_bytes_new (d->request_hash, 32);
-  g_autoptr (GBytes) provider = g_bytes_new (d->offer.offer.maker, 20);
+  g_autoptr (GBytes) provider = g_bytes_new (d->provider, 20);
   g_autofree char *deposit = wei_text (&d->deposit);
   g_autoptr (GError) local = NULL;
 

@@ -8,6 +8,7 @@ typedef struct {
   char *name;
   guint64 agreement; /* 0: not on the chain yet */
   MooshSignedOffer offer;
+  guint8 provider[20]; /* identity behind the offer's maker */
   guint32 units;
   MooshU256 deposit;
   GBytes *request;

@@ -314,32 +314,35 @@ read_events (Node *node, LedgerEntry *entry)
 static gboolean
 fill_model (LedgerEntry *entry, MooshQuery *query, GError **error)
 {
-  MooshAgreement *model = &entry->model;
+  MooshU256 bond = text_amount (query, 7);
+  MooshAgreementRecord record = {
+    .state = (MooshState)moosh_query_int (query, 9),
+    .reason = (MooshReason)moosh_query_int (query, 10),
+    .started_s = (guint64)moosh_query_int (query, 11),
+    .t_s = (guint64)moosh_query_int (query, 12),
+    .rate_x = text_amount (query, 13),
+    .bal_x = text_amount (query, 14),
+    .earned_x = text_amount (query, 15),
+    .deadline_s = (guint64)moosh_query_int (query, 16),
+    .units = entry->units,
+    .sponsored = memcmp (entry->payer, entry->client, 20) != 0,
+  };
 
-  if (moosh_terms_from_offer (&entry->offer, entry->units, &model->terms) != MOOSH_OK)
+  if (record.started_s == 0) /* not read from the chain yet: all we know is that it was taken */
     {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CORRUPT,
-                   "agreement %" G_GUINT64_FORMAT ": stored terms make no sense", entry->id);
-      return FALSE;
+      record.started_s = record.t_s = (guint64)moosh_query_int (query, 8);
+      record.bal_x = moosh_x_from_wei (&entry->deposit);
     }
-  model->state = (MooshState)moosh_query_int (query, 9);
-  model->reason = (MooshReason)moosh_query_int (query, 10);
-  model->account.t_s = (guint64)moosh_query_int (query, 12);
-  model->account.rate_x = text_amount (query, 13);
-  model->account.bal_x = text_amount (query, 14);
-  model->account.earned_x = text_amount (query, 15);
-  model->account.lock_fixed_x = model->terms.lock_fixed_x;
-  model->deadline_s = (guint64)moosh_query_int (query, 16);
-  model->taken_s = (guint64)moosh_query_int (query, 8);
-  model->provisioned_s = (guint64)entry->provisioned_s;
-  model->bond = text_amount (query, 7);
-  if (model->state == MOOSH_STATE_CLOSED)
+  if (moosh_agreement_from_record (&entry->offer, &record, &bond, &entry->model) == MOOSH_OK)
     {
-      model->closed_s = (guint64)entry->closed_s;
-      model->account.lock_fixed_x = moosh_u256 (0);
-      model->account.rate_x = moosh_u256 (0);
+      if (entry->model.taken_s == 0 || entry->provisioned_s != 0)
+        entry->model.taken_s = (guint64)moosh_query_int (query, 8);
+      return TRUE;
     }
-  return TRUE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CORRUPT,
+               "agreement %" G_GUINT64_FORMAT ": its record and its terms do not fit each other",
+               entry->id);
+  return FALSE;
 }
 
 gboolean

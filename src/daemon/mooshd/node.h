@@ -18,6 +18,7 @@
 #include "chain/follower.h"
 #include "chain/txjournal.h"
 #include "market/agreement.h"
+#include "market/book.h"
 #include "market/offer.h"
 #include "market/offer_json.h"
 #include "peer/peer.h"
@@ -154,10 +155,10 @@ JsonArray *offers_pull_all (Node *node, guint *ret_reachable, guint *ret_count);
 GPtrArray *offers_own_page (Node *node, const guint8 peer[20], guint offset, guint max,
                             guint *ret_total);
 /** An offer by id or unique prefix among known ones and our own. */
-gboolean offers_find (Node *node, const char *id, MooshSignedOffer *ret, GError **error);
+gboolean offers_find (Node *node, const char *id, MooshBookEntry *ret, GError **error);
 /** The cheapest takeable offer that meets {vcpu_milli, ram_mib, disk_gib, max_price, …} as in
  * offers.list. MOOSH_ERROR_NOT_FOUND. */
-gboolean offers_match (Node *node, JsonObject *requirements, MooshSignedOffer *ret, GError **error);
+gboolean offers_match (Node *node, JsonObject *requirements, MooshBookEntry *ret, GError **error);
 /** Offers known from a contact; and forget them. */
 guint offers_of_contact (Node *node, const guint8 node_key[33]);
 gboolean offers_forget_contact (Node *node, const guint8 node_key[33], GError **error);

@@ -273,14 +273,9 @@ offers_of_contact (Node *node, const guint8 node_key[33])
 /* ---- choosing ---- */
 
 gboolean
-offers_find (Node *node, const char *id, MooshSignedOffer *ret, GError **error)
+offers_find (Node *node, const char *id, MooshBookEntry *ret, GError **error)
 {
-  MooshBookEntry entry;
-
-  if (!moosh_book_find (node->store, id, chain_now_s (node), &entry, error))
-    return FALSE;
-  *ret = entry.signed_offer;
-  return TRUE;
+  return moosh_book_find (node->store, id, chain_now_s (node), ret, error);
 }
 
 char *
