@@ -4,7 +4,7 @@ gboolean
 moosh_peer_ok (int r, MooshError code, const char *what, GError **error)
 {
   if (r < 0)
-    g_set_error (error, MOOSH_ERROR, (int) code, "%s: %s", what, moosh_strerror (r));
+    g_set_error (error, MOOSH_ERROR, (int)code, "%s: %s", what, moosh_strerror (r));
   return r >= 0;
 }
 

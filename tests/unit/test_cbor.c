@@ -285,7 +285,7 @@ test_mutations (void)
         bytes[g_test_rand_int_range (0, (gint32)len)] = (guint8)g_test_rand_int_range (0, 256);
       if (moosh_cbor_validate (bytes, len) != MOOSH_OK)
         continue;
-      g_autofree char *shown = round_trip (bytes, len);
+      g_free (round_trip (bytes, len));
       accepted++;
     }
   g_assert_cmpuint (accepted, >, 1000);

@@ -304,6 +304,7 @@ typedef struct {
   MooshPeerNode *from;
   const guint8 *to;
   const char *method;
+  GBytes *answer;
   GError *error;
   guint seed, bad;
 } Caller;
@@ -312,8 +313,9 @@ static gpointer
 call_once (gpointer data)
 {
   Caller *caller = data;
-  g_autoptr (GBytes) answer = moosh_peer_call (caller->from, caller->to, NULL, caller->method, NULL,
-                                               20000, NULL, &caller->error);
+  caller->answer = moosh_peer_call (caller->from, caller->to, NULL, caller->method, NULL, 20000,
+                                    NULL, &caller->error);
+  g_clear_pointer (&caller->answer, g_bytes_unref);
   return NULL;
 }
 
@@ -545,6 +547,7 @@ test_expired (void)
   g_autoptr (GBytes) answer
       = moosh_peer_call (pair.a, pair.bob.node_key, NULL, "echo", NULL, 5000, NULL, &error);
   g_assert_no_error (error); /* b answered, so it has the session in its list */
+  g_assert_nonnull (answer);
   g_autoptr (GArray) list = moosh_peer_node_list (pair.b);
   g_assert_cmpuint (list->len, ==, 1);
   g_assert_cmpuint (g_array_index (list, MooshPeerId, 0).certificate_seq, ==, 2);

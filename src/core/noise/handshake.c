@@ -223,9 +223,10 @@ read_act (MooshNoise *noise, const uint8_t *in, size_t len)
   if (len != acts[noise->step].len)
     return len < acts[noise->step].len ? MOOSH_E_SHORT : MOOSH_E_TRAILING;
 #ifdef MOOSH_CANARY
-  /* The planted bug of the fuzz targets' canary build: a version from the upper half reads past the act. */
+  /* The planted bug of the fuzz targets' canary build: a version from the upper half reads past the
+   * act. */
   if (in[0] >= 0x80)
-    return ((volatile const uint8_t *) in)[len] == 0;
+    return ((volatile const uint8_t *)in)[len] == 0;
 #endif
   if (in[0] != VERSION)
     return MOOSH_E_RANGE;
