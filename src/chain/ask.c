@@ -594,11 +594,27 @@ vote_take (Vote *vote, FaultKind *ret_fault, GError **error)
   return g_steal_pointer (&vote->value);
 }
 
+static _Thread_local gint64 thread_deadline_us;
+
+void
+chain_thread_deadline (gint64 deadline_us)
+{
+  thread_deadline_us = deadline_us;
+}
+
+static gint64
+call_deadline (MooshChain *chain)
+{
+  gint64 own = g_get_monotonic_time () + (gint64)chain->call_ms * 1000;
+
+  return thread_deadline_us != 0 ? MIN (own, thread_deadline_us) : own;
+}
+
 gpointer
 chain_ask (MooshChain *chain, const Query *query, guint quorum, FaultKind *ret_fault,
            GError **error)
 {
-  gint64 deadline = g_get_monotonic_time () + (gint64)chain->call_ms * 1000, wake;
+  gint64 deadline = call_deadline (chain), wake;
   guint conflicts = 0, declined = 0;
 
   if (ret_fault != NULL)

@@ -20,6 +20,10 @@ typedef struct {
 gpointer chain_ask (MooshChain *chain, const Query *query, guint quorum, FaultKind *ret_fault,
                     GError **error);
 
+/** Questions of this thread end at `deadline_us` (monotonic) at the latest, until it is set to 0.
+ */
+void chain_thread_deadline (gint64 deadline_us);
+
 /** The quorum the chain was made with. */
 guint chain_quorum (MooshChain *chain);
 

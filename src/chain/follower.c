@@ -363,10 +363,10 @@ find_fork (MooshFollower *f, guint64 most, GError **error)
   if (floor < 0) /* nothing was dropped: all of it can be undone */
     return roll_back (f, (gint64)f->first - 1, 0, error);
   g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CORRUPT,
-               "events of %s: the chain differs from what was seen more than %u blocks ago: "
+               "the chain differs from what was seen more than %u blocks ago: "
                "another chain, or a"
                " reorganisation too deep to undo",
-               f->name, f->config.depth);
+               f->config.depth);
   return FALSE;
 }
 

@@ -115,7 +115,8 @@ on_chunk (GObject *source, GAsyncResult *result, gpointer user_data)
   bytes = g_bytes_get_data (chunk, &len);
   if (len == 0)
     {
-      g_input_stream_close (job->stream, NULL, NULL); /* all is read: this only frees the connection */
+      g_input_stream_close (job->stream, NULL,
+                            NULL); /* all is read: this only frees the connection */
       job_end (job, NULL);
       return;
     }
@@ -175,7 +176,8 @@ job_start (HttpThread *thread, Round *round, HttpExchange *exchange)
       job_end (job, g_error_new_literal (MOOSH_ERROR, MOOSH_ERROR_USAGE, "not a URL"));
       return;
     }
-  /* Every question may be asked twice, a raw transaction too; without saying so, a POST costs a connection of its own. */
+  /* Every question may be asked twice, a raw transaction too; without saying so, a POST costs a
+   * connection of its own. */
   soup_message_add_flags (job->message, SOUP_MESSAGE_NO_REDIRECT | SOUP_MESSAGE_IDEMPOTENT);
   soup_message_set_request_body_from_bytes (job->message, "application/json", exchange->body);
   soup_session_send_async (thread->session, job->message, G_PRIORITY_DEFAULT, round->cancellable,

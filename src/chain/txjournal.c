@@ -5,7 +5,7 @@
  * recording; `lock` guards who drives the rounds. The store has a lock of its own and is never held
  * across a network call. */
 #include "chain/txjournal.h"
-#include "base/json.h"
+#include "chain/ask.h"
 #include "chain/txstore.h"
 #include "core/hash/hash.h"
 #include <string.h>
@@ -14,6 +14,7 @@
 #define BUMP_MAX_DEFAULT     5
 #define RESEND_S             15  /* the pool may have dropped it */
 #define ROUND_MIN_MS         150 /* between two rounds, whoever drives them */
+#define TICK_MAX_S           30
 #define ROUND_MAX_MS         2000
 #define PURPOSE_MAX          200
 
@@ -417,22 +418,23 @@ typedef struct {
   guint64 nonce; /* transactions of the account in blocks up to head */
 } Sight;
 
-/* Why a mined transaction failed: the same call, before its block. */
+/* Why a mined transaction failed: the same call before its block, or, if another one of the block
+ * came between, after it. */
 static char *
 explain_failure (MooshTxJournal *journal, const TxRow *row)
 {
-  g_autoptr (GError) local = NULL;
-  g_autoptr (GBytes) output = NULL;
-
   if (row->gas_used >= row->gas)
     return g_strdup ("it ran out of gas");
-  if (row->create || row->block == 0)
-    return g_strdup ("the contract refused");
-  output = moosh_chain_call (journal->chain, journal->signer->address, row->to, row->data,
-                             row->block - 1, NULL, &local);
-  if (output == NULL && local->code == MOOSH_ERROR_REFUSED)
-    return g_strdup (local->message);
-  return g_strdup ("the contract refused, for a reason that was gone before its block");
+  for (guint64 block = row->block - 1; !row->create && block <= row->block; block++)
+    {
+      g_autoptr (GError) local = NULL;
+      g_autoptr (GBytes) output = moosh_chain_call (journal->chain, journal->signer->address,
+                                                    row->to, row->data, block, NULL, &local);
+
+      if (output == NULL && local->code == MOOSH_ERROR_REFUSED)
+        return g_strdup (local->message);
+    }
+  return g_strdup ("the contract refused, for a reason that is gone by now");
 }
 
 static gboolean
@@ -634,7 +636,9 @@ share_round (MooshTxJournal *journal, gint64 until_us, gint64 apart_ms, GError *
         {
           journal->round_runs = TRUE;
           g_mutex_unlock (&journal->lock);
+          chain_thread_deadline (MAX (until_us, g_get_monotonic_time () + ROUND_MIN_MS * 1000));
           good = run_round (journal, error);
+          chain_thread_deadline (0);
           g_mutex_lock (&journal->lock);
           journal->round_runs = FALSE;
           journal->last_round_us = g_get_monotonic_time ();
@@ -648,7 +652,7 @@ share_round (MooshTxJournal *journal, gint64 until_us, gint64 apart_ms, GError *
 gboolean
 moosh_tx_tick (MooshTxJournal *journal, GError **error)
 {
-  return share_round (journal, g_get_monotonic_time () + G_USEC_PER_SEC, 0, error);
+  return share_round (journal, g_get_monotonic_time () + TICK_MAX_S * G_USEC_PER_SEC, 0, error);
 }
 
 /* ---- waiting ---- */

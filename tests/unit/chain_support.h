@@ -18,8 +18,9 @@
 #define TEST_CHAIN_ID 31337
 
 /* anvil's first two accounts, known to everybody ("test test … junk"). */
-static const char *const test_secrets[] = { "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
-                                            "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d" };
+static const char *const test_secrets[]
+    = { "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+        "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d" };
 static const char *const test_addresses[]
     = { "f39fd6e51aad88f6f4ce6ab8827279cfffb92266", "70997970c51812dc3a010c7d01b50e0d17dc79c8" };
 
@@ -31,7 +32,8 @@ unhex_to (const char *hex, guint8 *out, gsize len)
 
 /* ---- anvil ---- */
 
-/* The program itself: node_modules/.bin/anvil is a script that starts it as a child, which would outlive a kill. */
+/* The program itself: node_modules/.bin/anvil is a script that starts it as a child, which would
+ * outlive a kill. */
 #ifdef __aarch64__
 #define ANVIL MOOSH_SOURCE_DIR "/node_modules/@foundry-rs/anvil-linux-arm64/bin/anvil"
 #else
@@ -48,31 +50,44 @@ typedef struct {
 static void
 die_with_parent (gpointer unused)
 {
-  (void) unused;
+  (void)unused;
   prctl (PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* anvil writes a log, and would wait for ever for somebody to read it. */
+static gpointer
+drain (gpointer stream)
+{
+  char buffer[4096];
+
+  while (g_input_stream_read (stream, buffer, sizeof buffer, NULL, NULL) > 0)
+    ;
+  g_object_unref (stream);
+  return NULL;
 }
 
 /* Start (again, on the same port) and wait until it listens. */
 static void
 anvil_start (Anvil *anvil)
 {
-  g_autoptr (GSubprocessLauncher) launcher
-      = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE);
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (
+      G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE);
   g_autoptr (GPtrArray) argv = g_ptr_array_new ();
   g_autofree char *port = g_strdup_printf ("%u", anvil->port);
   g_autoptr (GDataInputStream) lines = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_ptr_array_add (argv, (gpointer) ANVIL);
+  g_ptr_array_add (argv, (gpointer)ANVIL);
   g_ptr_array_add (argv, (gpointer) "--host");
   g_ptr_array_add (argv, (gpointer) "127.0.0.1");
   g_ptr_array_add (argv, (gpointer) "--port");
   g_ptr_array_add (argv, port);
   for (guint i = 0; i < G_N_ELEMENTS (anvil->extra) && anvil->extra[i] != NULL; i++)
-    g_ptr_array_add (argv, (gpointer) anvil->extra[i]);
+    g_ptr_array_add (argv, (gpointer)anvil->extra[i]);
   g_ptr_array_add (argv, NULL);
   g_subprocess_launcher_set_child_setup (launcher, die_with_parent, NULL, NULL);
-  anvil->process = g_subprocess_launcher_spawnv (launcher, (const char *const *) argv->pdata, &error);
+  anvil->process
+      = g_subprocess_launcher_spawnv (launcher, (const char *const *)argv->pdata, &error);
   g_assert_no_error (error);
   lines = g_data_input_stream_new (g_subprocess_get_stdout_pipe (anvil->process));
   g_filter_input_stream_set_close_base_stream (G_FILTER_INPUT_STREAM (lines), FALSE);
@@ -86,9 +101,11 @@ anvil_start (Anvil *anvil)
       found = strstr (line, "Listening on 127.0.0.1:");
       if (found == NULL)
         continue;
-      anvil->port = (guint) g_ascii_strtoull (strrchr (found, ':') + 1, NULL, 10);
+      anvil->port = (guint)g_ascii_strtoull (strrchr (found, ':') + 1, NULL, 10);
       break;
     }
+  g_thread_unref (g_thread_new ("anvil-log", drain,
+                                g_object_ref (g_subprocess_get_stdout_pipe (anvil->process))));
   g_free (anvil->url);
   anvil->url = g_strdup_printf ("http://127.0.0.1:%u", anvil->port);
 }
@@ -115,8 +132,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Anvil, anvil_clear)
 G_GNUC_UNUSED static JsonNode *
 anvil_try (Anvil *anvil, const char *method, const char *params)
 {
-  g_autofree char *text
-      = g_strdup_printf ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}", method, params);
+  g_autofree char *text = g_strdup_printf (
+      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}", method, params);
   g_autoptr (SoupSession) session = soup_session_new ();
   g_autoptr (SoupMessage) message = soup_message_new ("POST", anvil->url);
   g_autoptr (GBytes) body = g_bytes_new (text, strlen (text));
@@ -127,9 +144,12 @@ anvil_try (Anvil *anvil, const char *method, const char *params)
   soup_message_set_request_body_from_bytes (message, "application/json", body);
   reply = soup_session_send_and_read (session, message, NULL, &error);
   g_assert_no_error (error);
-  object = moosh_json_parse (g_bytes_get_data (reply, NULL), (gssize) g_bytes_get_size (reply), &error);
+  object
+      = moosh_json_parse (g_bytes_get_data (reply, NULL), (gssize)g_bytes_get_size (reply), &error);
   g_assert_no_error (error);
-  return json_object_has_member (object, "result") ? json_node_ref (json_object_get_member (object, "result")) : NULL;
+  return json_object_has_member (object, "result")
+             ? json_node_ref (json_object_get_member (object, "result"))
+             : NULL;
 }
 
 G_GNUC_UNUSED static JsonNode *
@@ -153,7 +173,8 @@ G_GNUC_UNUSED static MooshChain *
 chain_for (const char *url, guint call_ms)
 {
   const char *const urls[] = { url, NULL };
-  MooshChainConfig config = { .chain_id = TEST_CHAIN_ID, .urls = urls, .request_ms = 3000, .call_ms = call_ms };
+  MooshChainConfig config
+      = { .chain_id = TEST_CHAIN_ID, .urls = urls, .request_ms = 3000, .call_ms = call_ms };
   g_autoptr (GError) error = NULL;
   MooshChain *chain = moosh_chain_new (&config, &error);
 
@@ -172,7 +193,7 @@ typedef struct {
 static GBytes *
 test_sign (MooshSigner *signer, const MooshTx *asked, GError **error)
 {
-  TestSigner *self = (TestSigner *) signer;
+  TestSigner *self = (TestSigner *)signer;
   MooshTx tx = *asked;
   gsize size = MOOSH_TX_SIZE_MAX (tx.data.len), len = 0;
   g_autofree guint8 *raw = g_malloc (size);
@@ -224,9 +245,11 @@ typedef struct {
 G_GNUC_UNUSED static void
 test_store_open (TestStore *test)
 {
-  static const char *const migrations[]
-      = { moosh_tx_journal_schema, moosh_follower_schema,
-          "CREATE TABLE seen (block INTEGER, number INTEGER, value TEXT, PRIMARY KEY (block, number))", NULL };
+  static const char *const migrations[] = {
+    moosh_tx_journal_schema, moosh_follower_schema,
+    "CREATE TABLE seen (block INTEGER, number INTEGER, value TEXT, PRIMARY KEY (block, number))",
+    NULL
+  };
   g_autoptr (GError) error = NULL;
 
   if (test->dir == NULL)
@@ -268,8 +291,8 @@ G_GNUC_UNUSED static void
 deploy_token (MooshTxJournal *journal, const char *purpose, guint8 ret_address[20])
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GBytes) code
-      = moosh_artifact_bytecode (MOOSH_SOURCE_DIR "/contracts/out/TestUSD.sol/TestUSD.json", &error);
+  g_autoptr (GBytes) code = moosh_artifact_bytecode (
+      MOOSH_SOURCE_DIR "/contracts/out/TestUSD.sol/TestUSD.json", &error);
   g_auto (MooshReceipt) receipt = { 0 };
 
   g_assert_no_error (error);

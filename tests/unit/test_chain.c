@@ -5,18 +5,18 @@
 typedef enum {
   FAKE_GOOD,
   FAKE_WRONG_CHAIN,
-  FAKE_GARBAGE,     /* not JSON */
-  FAKE_DEEP,        /* nested 10,000 times */
+  FAKE_GARBAGE, /* not JSON */
+  FAKE_DEEP,    /* nested 10,000 times */
   FAKE_WRONG_ID,
-  FAKE_BAD_HEX,     /* a quantity with leading zeros */
-  FAKE_HUGE,        /* more than MOOSH_CHAIN_REPLY_MAX */
-  FAKE_SILENT,      /* never answers */
-  FAKE_DRIP,        /* a byte now and then, for ever */
+  FAKE_BAD_HEX, /* a quantity with leading zeros */
+  FAKE_HUGE,    /* more than MOOSH_CHAIN_REPLY_MAX */
+  FAKE_SILENT,  /* never answers */
+  FAKE_DRIP,    /* a byte now and then, for ever */
   FAKE_429,
-  FAKE_LIMITED,     /* -32005 */
+  FAKE_LIMITED, /* -32005 */
   FAKE_500,
-  FAKE_LIE,         /* another balance */
-  FAKE_SPLIT,       /* logs only of one block at a time */
+  FAKE_LIE,   /* another balance */
+  FAKE_SPLIT, /* logs only of one block at a time */
 } FakeMode;
 
 typedef struct {
@@ -24,9 +24,9 @@ typedef struct {
   GMainContext *context;
   GMainLoop *loop;
   char *url;
-  gint mode;         /* FakeMode, atomic */
-  gint good_after;   /* atomic: after so many requests in another mode it gets good; 0: never */
-  gint requests;     /* atomic */
+  gint mode;       /* FakeMode, atomic */
+  gint good_after; /* atomic: after so many requests in another mode it gets good; 0: never */
+  gint requests;   /* atomic */
 } Fake;
 
 static char *
@@ -39,21 +39,28 @@ fake_result (FakeMode mode, const char *method, JsonArray *params)
   if (strcmp (method, "eth_getBalance") == 0)
     return g_strdup (mode == FAKE_LIE ? "\"0x64\"" : mode == FAKE_BAD_HEX ? "\"0x0a\"" : "\"0xa\"");
   if (strcmp (method, "eth_getBlockByNumber") == 0)
-    return g_strdup_printf ("{\"number\":\"%s\",\"hash\":\"0x1111111111111111111111111111111111111111111111111111111111111111\","
-                     "\"parentHash\":\"0x2222222222222222222222222222222222222222222222222222222222222222\","
-                     "\"timestamp\":\"0x65000000\",\"baseFeePerGas\":\"0x7\"}",
-                            json_array_get_string_element (params, 0));
+    return g_strdup_printf (
+        "{\"number\":\"%s\",\"hash\":"
+        "\"0x1111111111111111111111111111111111111111111111111111111111111111\","
+        "\"parentHash\":\"0x2222222222222222222222222222222222222222222222222222222222222222\","
+        "\"timestamp\":\"0x65000000\",\"baseFeePerGas\":\"0x7\"}",
+        json_array_get_string_element (params, 0));
   if (strcmp (method, "eth_getLogs") == 0)
     {
-      const char *from = json_object_get_string_member (json_array_get_object_element (params, 0), "fromBlock");
-      const char *to = json_object_get_string_member (json_array_get_object_element (params, 0), "toBlock");
+      const char *from
+          = json_object_get_string_member (json_array_get_object_element (params, 0), "fromBlock");
+      const char *to
+          = json_object_get_string_member (json_array_get_object_element (params, 0), "toBlock");
 
       if (mode == FAKE_SPLIT && strcmp (from, to) != 0)
         return NULL;
       return g_strdup_printf (
-          "[{\"address\":\"0x1000000000000000000000000000000000000001\",\"topics\":[],\"data\":\"0x\","
-          "\"blockNumber\":\"%s\",\"blockHash\":\"0x1111111111111111111111111111111111111111111111111111111111111111\","
-          "\"transactionHash\":\"0x3333333333333333333333333333333333333333333333333333333333333333\","
+          "[{\"address\":\"0x1000000000000000000000000000000000000001\",\"topics\":[],\"data\":"
+          "\"0x\","
+          "\"blockNumber\":\"%s\",\"blockHash\":"
+          "\"0x1111111111111111111111111111111111111111111111111111111111111111\","
+          "\"transactionHash\":"
+          "\"0x3333333333333333333333333333333333333333333333333333333333333333\","
           "\"logIndex\":\"0x0\",\"removed\":false}]",
           from);
     }
@@ -64,7 +71,8 @@ static void
 fake_answer (SoupServerMessage *message, guint status, const char *text)
 {
   soup_server_message_set_status (message, status, NULL);
-  soup_server_message_set_response (message, "application/json", SOUP_MEMORY_COPY, text, strlen (text));
+  soup_server_message_set_response (message, "application/json", SOUP_MEMORY_COPY, text,
+                                    strlen (text));
 }
 
 static void
@@ -82,7 +90,8 @@ drip (gpointer data)
 {
   SoupServerMessage *message = data;
 
-  soup_message_body_append (soup_server_message_get_response_body (message), SOUP_MEMORY_STATIC, " ", 1);
+  soup_message_body_append (soup_server_message_get_response_body (message), SOUP_MEMORY_STATIC,
+                            " ", 1);
   soup_server_message_unpause (message);
   return G_SOURCE_CONTINUE;
 }
@@ -90,7 +99,7 @@ drip (gpointer data)
 static void
 stop_dripping (SoupServerMessage *message, gpointer source)
 {
-  (void) message;
+  (void)message;
   g_source_destroy (source);
 }
 
@@ -100,29 +109,33 @@ fake_drip (Fake *fake, SoupServerMessage *message)
   GSource *source = g_timeout_source_new (50);
 
   soup_server_message_set_status (message, 200, NULL);
-  soup_message_headers_set_encoding (soup_server_message_get_response_headers (message), SOUP_ENCODING_CHUNKED);
+  soup_message_headers_set_encoding (soup_server_message_get_response_headers (message),
+                                     SOUP_ENCODING_CHUNKED);
   g_source_set_callback (source, drip, g_object_ref (message), g_object_unref);
   g_source_attach (source, fake->context);
   g_signal_connect_data (message, "finished", G_CALLBACK (stop_dripping), source,
-                         (GClosureNotify) (GCallback) g_source_unref, 0);
+                         (GClosureNotify)(GCallback)g_source_unref, 0);
 }
 
 static void
-on_request (SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user_data)
+on_request (SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query,
+            gpointer user_data)
 {
   Fake *fake = user_data;
   SoupMessageBody *body = soup_server_message_get_request_body (message);
-  g_autoptr (JsonObject) request = moosh_json_parse (body->data, (gssize) body->length, NULL);
-  FakeMode mode = (FakeMode) g_atomic_int_get (&fake->mode);
-  gint seen = g_atomic_int_add (&fake->requests, 1) + 1, good_after = g_atomic_int_get (&fake->good_after);
+  g_autoptr (JsonObject) request = moosh_json_parse (body->data, (gssize)body->length, NULL);
+  FakeMode mode = (FakeMode)g_atomic_int_get (&fake->mode);
+  gint seen = g_atomic_int_add (&fake->requests, 1) + 1,
+       good_after = g_atomic_int_get (&fake->good_after);
   g_autofree char *result = NULL, *text = NULL;
   GString *deep;
   gint64 id;
 
-  (void) server, (void) path, (void) query;
+  (void)server, (void)path, (void)query;
   g_assert_nonnull (request);
   if ((good_after != 0 && seen > good_after)
-      || (mode == FAKE_HUGE && strcmp (json_object_get_string_member (request, "method"), "eth_chainId") == 0))
+      || (mode == FAKE_HUGE
+          && strcmp (json_object_get_string_member (request, "method"), "eth_chainId") == 0))
     mode = FAKE_GOOD;
   id = json_object_get_int_member (request, "id") + (mode == FAKE_WRONG_ID ? 1 : 0);
   switch (mode)
@@ -147,11 +160,14 @@ on_request (SoupServer *server, SoupServerMessage *message, const char *path, GH
       fake_drip (fake, message);
       return;
     case FAKE_429:
-      soup_message_headers_append (soup_server_message_get_response_headers (message), "Retry-After", "0");
+      soup_message_headers_append (soup_server_message_get_response_headers (message),
+                                   "Retry-After", "0");
       fake_answer (message, 429, "slow down");
       return;
     case FAKE_LIMITED:
-      fake_answer (message, 200, "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32005,\"message\":\"limit exceeded\"}}");
+      fake_answer (message, 200,
+                   "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32005,\"message\":\"limit "
+                   "exceeded\"}}");
       return;
     case FAKE_500:
       fake_answer (message, 500, "oops");
@@ -167,11 +183,13 @@ on_request (SoupServer *server, SoupServerMessage *message, const char *path, GH
   result = fake_result (mode, json_object_get_string_member (request, "method"),
                         json_object_get_array_member (request, "params"));
   if (result == NULL)
-    text = g_strdup_printf ("{\"jsonrpc\":\"2.0\",\"id\":%" G_GINT64_FORMAT
-                            ",\"error\":{\"code\":-32005,\"message\":\"query returned more than 10000 results\"}}",
-                            id);
+    text = g_strdup_printf (
+        "{\"jsonrpc\":\"2.0\",\"id\":%" G_GINT64_FORMAT
+        ",\"error\":{\"code\":-32005,\"message\":\"query returned more than 10000 results\"}}",
+        id);
   else
-    text = g_strdup_printf ("{\"jsonrpc\":\"2.0\",\"id\":%" G_GINT64_FORMAT ",\"result\":%s}", id, result);
+    text = g_strdup_printf ("{\"jsonrpc\":\"2.0\",\"id\":%" G_GINT64_FORMAT ",\"result\":%s}", id,
+                            result);
   fake_answer (message, 200, text);
 }
 
@@ -203,8 +221,9 @@ fake_new (FakeMode mode)
   soup_server_listen_local (server, 0, SOUP_SERVER_LISTEN_IPV4_ONLY, &error);
   g_assert_no_error (error);
   uris = soup_server_get_uris (server);
-  fake->url = g_strdup_printf ("http://user:secret@127.0.0.1:%d/key?token=hidden", g_uri_get_port (uris->data));
-  g_slist_free_full (uris, (GDestroyNotify) g_uri_unref);
+  fake->url = g_strdup_printf ("http://user:secret@127.0.0.1:%d/key?token=hidden",
+                               g_uri_get_port (uris->data));
+  g_slist_free_full (uris, (GDestroyNotify)g_uri_unref);
   g_main_context_pop_thread_default (fake->context);
   fake->thread = g_thread_new ("fake", fake_thread, fake);
   return fake; /* lives as long as the program */
@@ -214,7 +233,7 @@ static void
 fake_set (Fake *fake, FakeMode mode, int good_after)
 {
   g_atomic_int_set (&fake->requests, 0);
-  g_atomic_int_set (&fake->mode, (gint) mode);
+  g_atomic_int_set (&fake->mode, (gint)mode);
   g_atomic_int_set (&fake->good_after, good_after);
 }
 
@@ -227,7 +246,8 @@ ask_in_mode (Fake *fake, FakeMode mode, int good_after, const char *expected_wor
   g_autoptr (MooshChain) chain = NULL;
   g_autoptr (GError) error = NULL;
   const char *const urls[] = { fake->url, NULL };
-  MooshChainConfig config = { .chain_id = TEST_CHAIN_ID, .urls = urls, .request_ms = 300, .call_ms = 900 };
+  MooshChainConfig config
+      = { .chain_id = TEST_CHAIN_ID, .urls = urls, .request_ms = 300, .call_ms = 900 };
   MooshU256 balance;
 
   fake_set (fake, mode, good_after);
@@ -274,7 +294,7 @@ test_hostile (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      g_test_message ("mode %d", (int) cases[i].mode);
+      g_test_message ("mode %d", (int)cases[i].mode);
       g_assert_cmpint (ask_in_mode (fake, cases[i].mode, 0, cases[i].words), ==, cases[i].code);
     }
   g_assert_cmpint (ask_in_mode (fake, FAKE_HUGE, 0, "larger than"), ==, MOOSH_ERROR_LIMIT);
@@ -284,7 +304,8 @@ test_hostile (void)
 static void
 test_recovers (void)
 {
-  static const FakeMode modes[] = { FAKE_GARBAGE, FAKE_SILENT, FAKE_429, FAKE_LIMITED, FAKE_500, FAKE_WRONG_ID };
+  static const FakeMode modes[]
+      = { FAKE_GARBAGE, FAKE_SILENT, FAKE_429, FAKE_LIMITED, FAKE_500, FAKE_WRONG_ID };
   Fake *fake = fake_new (FAKE_GOOD);
 
   for (guint i = 0; i < G_N_ELEMENTS (modes); i++)
@@ -295,8 +316,9 @@ static MooshChain *
 chain_of (Fake **fakes, guint n, guint quorum, guint call_ms)
 {
   const char *urls[MOOSH_CHAIN_ENDPOINTS_MAX + 1] = { NULL };
-  MooshChainConfig config = { .chain_id = TEST_CHAIN_ID, .urls = urls, .quorum = quorum, .request_ms = 300,
-                              .call_ms = call_ms };
+  MooshChainConfig config = {
+    .chain_id = TEST_CHAIN_ID, .urls = urls, .quorum = quorum, .request_ms = 300, .call_ms = call_ms
+  };
   g_autoptr (GError) error = NULL;
   MooshChain *chain;
 
@@ -311,7 +333,8 @@ static void
 test_quorum (void)
 {
   Fake *fakes[3] = { fake_new (FAKE_GOOD), fake_new (FAKE_GOOD), fake_new (FAKE_GOOD) };
-  static const FakeMode bad[] = { FAKE_LIE, FAKE_SILENT, FAKE_GARBAGE, FAKE_WRONG_CHAIN, FAKE_500, FAKE_BAD_HEX };
+  static const FakeMode bad[]
+      = { FAKE_LIE, FAKE_SILENT, FAKE_GARBAGE, FAKE_WRONG_CHAIN, FAKE_500, FAKE_BAD_HEX };
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
     {
@@ -330,8 +353,7 @@ test_quorum (void)
       /* if all must agree, they do not */
       strict = chain_of (fakes, 3, 3, 1200);
       g_assert_false (moosh_chain_balance (strict, somebody, &balance, &error));
-      g_assert_cmpint (error->code, ==,
-                       conflict ? MOOSH_ERROR_CONFLICT : MOOSH_ERROR_UNAVAILABLE);
+      g_assert_cmpint (error->code, ==, conflict ? MOOSH_ERROR_CONFLICT : MOOSH_ERROR_UNAVAILABLE);
       g_clear_error (&error);
 
       /* two of three */
@@ -371,8 +393,9 @@ test_split_logs (void)
   g_assert_no_error (error);
   g_assert_cmpuint (logs->len, ==, 7);
   for (guint i = 0; i < 7; i++)
-    g_assert_cmpuint (((MooshLog *) logs->pdata[i])->block, ==, 3 + i);
-  g_assert_null (moosh_chain_logs (chain, 3, 9, (const guint8 (*)[20]) stranger, 1, NULL, 0, &error));
+    g_assert_cmpuint (((MooshLog *)logs->pdata[i])->block, ==, 3 + i);
+  g_assert_null (
+      moosh_chain_logs (chain, 3, 9, (const guint8 (*)[20])stranger, 1, NULL, 0, &error));
   g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_PROTOCOL);
 }
 
@@ -401,7 +424,7 @@ test_config (void)
     {
       const char *urls[] = { bad_urls[i], NULL };
 
-      config = (MooshChainConfig) { .chain_id = 1, .urls = urls };
+      config = (MooshChainConfig){ .chain_id = 1, .urls = urls };
       g_assert_null (moosh_chain_new (&config, &error));
       g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE);
       g_clear_error (&error);
