@@ -17,236 +17,6 @@
 
 enum { LOG_CHUNK = 12000, OFFERS_PAGE = 20 };
 
-/* ---- encoding ---- */
-
-static GBytes *
-finish (MooshCborWriter *w)
-{
-  size_t len = 0;
-  int code = moosh_cbor_finish (w, &len);
-
-  if (code != MOOSH_OK)
-    g_error ("a message of ours breaks the CBOR profile: %s",
-             moosh_strerror (code)); /* a bug: our lengths are bounded */
-  return g_bytes_new (w->ptr, len);
-}
-
-GBytes *
-exchange_query_encode (const ExchangeQuery *query)
-{
-  guint8 buffer[MOOSH_CBOR_MAX];
-  MooshCborWriter w;
-
-  moosh_cbor_write_init (&w, buffer, sizeof buffer);
-  moosh_cbor_put_map (&w, 1 + (query->with_second ? 1u : 0u) + (query->console ? 1u : 0u));
-  moosh_cbor_put_key (&w, 0);
-  moosh_cbor_put_uint (&w, query->first);
-  if (query->with_second)
-    {
-      moosh_cbor_put_key (&w, 2);
-      moosh_cbor_put_uint (&w, query->second);
-    }
-  if (query->console)
-    {
-      moosh_cbor_put_key (&w, 4);
-      moosh_cbor_put_bool (&w, true);
-    }
-  return finish (&w);
-}
-
-gboolean
-exchange_query_decode (const void *ptr, gsize len, ExchangeQuery *ret)
-{
-  ExchangeQuery query = { 0 };
-  MooshCborReader r;
-  MooshCborMap map;
-  unsigned key;
-  bool console = false;
-  int code = moosh_cbor_read_init (&r, ptr, len);
-
-  if (code < 0 || (code = moosh_cbor_read_map (&r, &map)) < 0)
-    return FALSE;
-  while ((code = moosh_cbor_next (&r, &map, &key)) > 0)
-    {
-      if (key == 0)
-        code = moosh_cbor_read_uint (&r, G_MAXINT64, &query.first);
-      else if (key == 2)
-        code = moosh_cbor_read_uint (&r, G_MAXINT64, &query.second);
-      else if (key == 4)
-        code = moosh_cbor_read_bool (&r, &console);
-      else
-        code = moosh_cbor_unknown (&r, key);
-      if (code < 0)
-        return FALSE;
-    }
-  if (code < 0 || moosh_cbor_require (&map, 1u << 0) < 0)
-    return FALSE;
-  query.with_second = (map.seen & 1u << 2) != 0;
-  query.console = console;
-  *ret = query;
-  return TRUE;
-}
-
-GBytes *
-machine_view_encode (const MachineView *view)
-{
-  guint8 buffer[4096];
-  MooshCborWriter w;
-
-  moosh_cbor_write_init (&w, buffer, sizeof buffer);
-  moosh_cbor_put_map (&w, 9);
-  moosh_cbor_put_key (&w, 0);
-  moosh_cbor_put_text (&w, view->state);
-  moosh_cbor_put_key (&w, 2);
-  moosh_cbor_put_text (&w, view->step);
-  moosh_cbor_put_key (&w, 4);
-  moosh_cbor_put_text (&w, view->error);
-  moosh_cbor_put_key (&w, 6);
-  moosh_cbor_put_text (&w, view->host);
-  moosh_cbor_put_key (&w, 8);
-  moosh_cbor_put_uint (&w, view->port);
-  moosh_cbor_put_key (&w, 10);
-  moosh_cbor_put_text (&w, view->host_key);
-  moosh_cbor_put_key (&w, 12);
-  moosh_cbor_put_bytes (&w, view->log_digest, 32);
-  moosh_cbor_put_key (&w, 14);
-  moosh_cbor_put_uint (&w, view->build_ms);
-  moosh_cbor_put_key (&w, 16);
-  moosh_cbor_put_uint (&w, view->boot_ms);
-  return finish (&w);
-}
-
-/* These strings end up in known_hosts, in ssh's argv and on a terminal: one line each, and a host
- * that is a host. */
-static gboolean
-view_is_sane (const MachineView *view)
-{
-  const char *const lines[] = { view->state, view->step, view->error, view->host_key };
-
-  for (guint i = 0; i < G_N_ELEMENTS (lines); i++)
-    for (const char *p = lines[i]; *p != '\0'; p++)
-      if (g_ascii_iscntrl (*p))
-        return FALSE;
-  for (const char *p = view->host; *p != '\0'; p++)
-    if (!g_ascii_isalnum (*p) && (strchr (".:-", *p) == NULL || (*p == '-' && p == view->host)))
-      return FALSE;
-  return view->host_key[0] == '\0' || g_str_has_prefix (view->host_key, "ssh-ed25519 ");
-}
-
-gboolean
-machine_view_decode (const void *ptr, gsize len, MachineView *ret, GError **error)
-{
-  MachineView v = { 0 };
-  MooshCborReader r;
-  MooshCborMap map = { 0, 0 };
-  unsigned key;
-  uint64_t port = 0;
-  int code = moosh_cbor_read_init (&r, ptr, len);
-
-  if (code == MOOSH_OK)
-    code = moosh_cbor_read_map (&r, &map);
-  while (code >= 0 && (code = moosh_cbor_next (&r, &map, &key)) > 0)
-    switch (key)
-      {
-      case 0:
-        code = moosh_cbor_read_string (&r, v.state, sizeof v.state);
-        break;
-      case 2:
-        code = moosh_cbor_read_string (&r, v.step, sizeof v.step);
-        break;
-      case 4:
-        code = moosh_cbor_read_string (&r, v.error, sizeof v.error);
-        break;
-      case 6:
-        code = moosh_cbor_read_string (&r, v.host, sizeof v.host);
-        break;
-      case 8:
-        code = moosh_cbor_read_uint (&r, G_MAXUINT16, &port);
-        break;
-      case 10:
-        code = moosh_cbor_read_string (&r, v.host_key, sizeof v.host_key);
-        break;
-      case 12:
-        code = moosh_cbor_read_fixed (&r, v.log_digest, 32);
-        break;
-      case 14:
-        code = moosh_cbor_read_uint (&r, G_MAXINT64, &v.build_ms);
-        break;
-      case 16:
-        code = moosh_cbor_read_uint (&r, G_MAXINT64, &v.boot_ms);
-        break;
-      default:
-        code = moosh_cbor_unknown (&r, key);
-      }
-  v.port = (guint16)port;
-  if (code >= 0)
-    code = moosh_cbor_require (&map, 1u << 0);
-  if (code < 0 || !view_is_sane (&v))
-    {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_PROTOCOL,
-                   "the provider's word about the machine makes no sense: %s",
-                   code < 0 ? moosh_strerror (code) : "characters that have no place there");
-      return FALSE;
-    }
-  *ret = v;
-  return TRUE;
-}
-
-void
-machine_commitment (const char *host_key, const char *host, guint16 port, guint8 ret[32])
-{
-  g_autoptr (GString) text = g_string_new (host_key);
-
-  g_string_append_c (text, '\0');
-  g_string_append_printf (text, "%s:%u", host, port);
-  moosh_sha256 (text->str, text->len, ret);
-}
-
-gboolean
-exchange_pair_decode (const void *ptr, gsize len, gboolean number_first, ExchangePair *ret)
-{
-  ExchangePair pair = { 0 };
-  MooshCborReader r;
-  MooshCborMap map;
-  unsigned key;
-  int code = moosh_cbor_read_init (&r, ptr, len);
-
-  if (code < 0 || moosh_cbor_read_map (&r, &map) < 0)
-    return FALSE;
-  while ((code = moosh_cbor_next (&r, &map, &key)) > 0)
-    {
-      if (key == 0 && number_first)
-        code = moosh_cbor_read_uint (&r, G_MAXINT64, &pair.number);
-      else if (key == 0)
-        code = moosh_cbor_read_bytes (&r, 0, MOOSH_CBOR_MAX, &pair.first);
-      else if (key == 2)
-        code = moosh_cbor_read_bytes (&r, 0, MOOSH_CBOR_MAX, &pair.second);
-      else
-        code = moosh_cbor_unknown (&r, key);
-      if (code < 0)
-        return FALSE;
-    }
-  if (code < 0 || moosh_cbor_require (&map, 1u << 0 | 1u << 2) < 0)
-    return FALSE;
-  *ret = pair;
-  return TRUE;
-}
-
-static GBytes *
-number_and_bytes (guint64 number, const void *bytes, gsize len)
-{
-  guint8 buffer[MOOSH_CBOR_MAX];
-  MooshCborWriter w;
-
-  moosh_cbor_write_init (&w, buffer, sizeof buffer);
-  moosh_cbor_put_map (&w, 2);
-  moosh_cbor_put_key (&w, 0);
-  moosh_cbor_put_uint (&w, number);
-  moosh_cbor_put_key (&w, 2);
-  moosh_cbor_put_bytes (&w, bytes, len);
-  return finish (&w);
-}
-
 /* ---- answering ---- */
 
 static GBytes *
@@ -278,8 +48,6 @@ on_offers_get (const MooshPeerId *peer, const char *method, GBytes *body, gpoint
                GError **error)
 {
   Node *node = user_data;
-  guint8 buffer[MOOSH_CBOR_MAX];
-  MooshCborWriter w;
   ExchangeQuery query;
   guint total = 0;
   gsize len;
@@ -290,19 +58,7 @@ on_offers_get (const MooshPeerId *peer, const char *method, GBytes *body, gpoint
   if (!exchange_query_decode (ptr, len, &query) || query.first > G_MAXINT32)
     return refuse (error, MOOSH_ERROR_PROTOCOL, "not a well-formed query");
   offers = offers_own_page (node, peer->identity, (guint)query.first, OFFERS_PAGE, &total);
-  moosh_cbor_write_init (&w, buffer, sizeof buffer);
-  moosh_cbor_put_map (&w, 2);
-  moosh_cbor_put_key (&w, 0);
-  moosh_cbor_put_uint (&w, total);
-  moosh_cbor_put_key (&w, 2);
-  moosh_cbor_put_array (&w, offers->len);
-  for (guint i = 0; i < offers->len; i++)
-    {
-      gsize size;
-      const void *offer = g_bytes_get_data (offers->pdata[i], &size);
-      moosh_cbor_put_bytes (&w, offer, size);
-    }
-  return finish (&w);
+  return exchange_page_encode (total, offers);
 }
 
 static GBytes *
@@ -353,8 +109,9 @@ on_machine_log (const MooshPeerId *peer, const char *method, GBytes *body, gpoin
     return NULL;
   text = provider_machine_text (node, query.first, query.console, query.second, LOG_CHUNK, &next,
                                 error);
-  return text != NULL ? number_and_bytes (next, text, MIN (strlen (text), MOOSH_CBOR_MAX - 64))
-                      : NULL;
+  return text != NULL
+             ? exchange_number_encode (next, text, MIN (strlen (text), MOOSH_CBOR_MAX - 64))
+             : NULL;
 }
 
 static GBytes *
@@ -434,7 +191,7 @@ exchange_put_request (Node *node, const guint8 provider[20], guint64 agreement, 
 {
   gsize len;
   const void *ptr = g_bytes_get_data (request, &len);
-  g_autoptr (GBytes) body = number_and_bytes (agreement, ptr, len);
+  g_autoptr (GBytes) body = exchange_number_encode (agreement, ptr, len);
   g_autoptr (GBytes) answer = ask (node, provider, "provision.put", body, error);
 
   return answer != NULL;
@@ -489,21 +246,9 @@ gboolean
 exchange_put_statement (Node *node, const guint8 provider[20], GBytes *statement,
                         const guint8 signature[64], GError **error)
 {
-  guint8 buffer[MOOSH_CBOR_MAX];
-  MooshCborWriter w;
-  gsize len, size;
-  const void *ptr = g_bytes_get_data (statement, &len);
-  g_autoptr (GBytes) body = NULL, answer = NULL;
+  g_autoptr (GBytes) body = exchange_signed_encode (statement, signature, error);
+  g_autoptr (GBytes) answer
+      = body != NULL ? ask (node, provider, "statement.put", body, error) : NULL;
 
-  moosh_cbor_write_init (&w, buffer, sizeof buffer);
-  moosh_cbor_put_map (&w, 2);
-  moosh_cbor_put_key (&w, 0);
-  moosh_cbor_put_bytes (&w, ptr, len);
-  moosh_cbor_put_key (&w, 2);
-  moosh_cbor_put_bytes (&w, signature, 64);
-  if (moosh_cbor_finish (&w, &size) != MOOSH_OK)
-    return refuse (error, MOOSH_ERROR_LIMIT, "the statement is too long to be sent") != NULL;
-  body = g_bytes_new (buffer, size);
-  answer = ask (node, provider, "statement.put", body, error);
   return answer != NULL;
 }

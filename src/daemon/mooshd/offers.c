@@ -3,13 +3,12 @@
  * chain's word: it is read when an offer is first heard of, when an event touches it, and before it
  * is taken. */
 #include "chain/bindings.h"
-#include "core/cbor/cbor.h"
 #include "exchange.h"
 #include "market/book.h"
 #include "peer/addressbook.h"
 #include <string.h>
 
-enum { OFFERS_PER_CONTACT_MAX = MOOSH_BOOK_PER_MAKER, STALE_AT_ONCE = 50, PAGE_OFFERS_MAX = 64 };
+enum { OFFERS_PER_CONTACT_MAX = MOOSH_BOOK_PER_MAKER, STALE_AT_ONCE = 50 };
 
 const char offers_schema[] = "CREATE TABLE offers_stale (hash BLOB PRIMARY KEY) WITHOUT ROWID";
 
@@ -156,39 +155,14 @@ take_in (Node *node, const MooshPeerId *peer, MooshSpan wire, guint *count, GErr
   return offers_touched (node, hash, error);
 }
 
-/* {0 total, 2 [signed offers]} */
 static gboolean
-take_in_page (Node *node, const MooshPeerId *peer, GBytes *page, guint64 *ret_total, gsize *ret_n,
-              guint *count, GError **error)
+take_in_page (Node *node, const MooshPeerId *peer, const ExchangePage *page, guint *count,
+              GError **error)
 {
-  MooshCborReader r;
-  MooshCborMap map;
-  unsigned key;
-  gsize len;
-  const void *ptr = g_bytes_get_data (page, &len);
-  int code = moosh_cbor_read_init (&r, ptr, len);
-
-  *ret_n = 0;
-  if (code == MOOSH_OK)
-    code = moosh_cbor_read_map (&r, &map);
-  while (code >= 0 && (code = moosh_cbor_next (&r, &map, &key)) > 0)
-    if (key == 0)
-      code = moosh_cbor_read_uint (&r, G_MAXUINT32, ret_total);
-    else if (key == 2 && (code = moosh_cbor_read_array (&r, PAGE_OFFERS_MAX, ret_n)) >= 0)
-      for (gsize i = 0; i < *ret_n && code >= 0; i++)
-        {
-          MooshSpan wire;
-          code = moosh_cbor_read_bytes (&r, 1, MOOSH_OFFER_WIRE_MAX, &wire);
-          if (code >= 0 && !take_in (node, peer, wire, count, error))
-            return FALSE;
-        }
-    else if (key != 2)
-      code = moosh_cbor_unknown (&r, key);
-  if (code >= 0)
-    return TRUE;
-  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_PROTOCOL, "the list of offers is malformed: %s",
-               moosh_strerror (code));
-  return FALSE;
+  for (gsize i = 0; i < page->n; i++)
+    if (!take_in (node, peer, page->offers[i], count, error))
+      return FALSE;
+  return TRUE;
 }
 
 gboolean
@@ -203,15 +177,19 @@ offers_pull (Node *node, const guint8 node_key[33], guint *ret_count, GError **e
       ExchangeQuery query = { .first = offset };
       g_autoptr (GBytes) body = exchange_query_encode (&query);
       MooshPeerId peer;
-      gsize n = 0;
-      g_autoptr (GBytes) page = moosh_peer_call (node->peers, node_key, NULL, "offers.get", body,
-                                                 PEER_MS, &peer, error);
+      ExchangePage page;
+      g_autoptr (GBytes) answer = moosh_peer_call (node->peers, node_key, NULL, "offers.get", body,
+                                                   PEER_MS, &peer, error);
 
-      if (page == NULL || !take_in_page (node, &peer, page, &total, &n, &count, error))
+      if (answer == NULL
+          || !exchange_page_decode (g_bytes_get_data (answer, NULL), g_bytes_get_size (answer),
+                                    &page, error)
+          || !take_in_page (node, &peer, &page, &count, error))
         return FALSE;
-      if (n == 0)
+      if (page.n == 0)
         break;
-      offset += n;
+      total = page.total;
+      offset += page.n;
     }
   if (ret_count != NULL)
     *ret_count = count;

@@ -539,14 +539,6 @@ provider_machine_view (Node *node, guint64 agreement, MachineView *ret, GError *
       ret->port = (guint16)moosh_query_int (query, 1);
       g_strlcpy (ret->host_key, moosh_query_text (query, 2), sizeof ret->host_key);
     }
-  /* what travels is one line each and valid UTF-8, cut or not */
-  for (char **p = (char *[]){ ret->step, ret->error, NULL }; *p != NULL; p++)
-    {
-      const char *end;
-      g_strdelimit (*p, "\n\r\t", ' ');
-      if (!g_utf8_validate (*p, -1, &end))
-        (*p)[end - *p] = '\0';
-    }
   return TRUE;
 }
 
