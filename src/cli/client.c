@@ -39,7 +39,7 @@ JsonObject *
 cli_call (Cli *cli, CliDaemon daemon, const char *method, JsonObject *params, guint timeout_ms,
           GError **error)
 {
-  g_autoptr (JsonObject) owned = params;
+  g_autoptr (JsonObject) owned = params ? params : json_object_new ();
   g_autoptr (GError) local = NULL;
   g_autofree char *file = g_strconcat (daemons[daemon].name, ".sock", NULL);
   g_autofree char *path = cli_path (cli, file);
@@ -47,7 +47,7 @@ cli_call (Cli *cli, CliDaemon daemon, const char *method, JsonObject *params, gu
 
   if (cli->clients[daemon] == NULL)
     cli->clients[daemon] = moosh_rpc_client_new (path);
-  result = moosh_rpc_client_call (cli->clients[daemon], method, params, timeout_ms, &local);
+  result = moosh_rpc_client_call (cli->clients[daemon], method, owned, timeout_ms, &local);
   if (result != NULL)
     return result;
   if (g_error_matches (local, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE)

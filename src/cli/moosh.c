@@ -3,6 +3,8 @@
  */
 #include "cli/commands.h"
 
+static const char offers_help[]
+    = "NEED is what is needed, in words: \"2 vCPU, 1 GiB, 10 GiB disk, under 0.02/h\".";
 static const char take_help[] = "Say an offer's id (its beginning is enough), or what is needed: "
                                 "--vcpu 2 --ram 1G --price 0.02/h.\n"
                                 "The price that is shown is the price that is signed: if it has "
@@ -40,9 +42,9 @@ static const CliCommand commands[] = {
     NULL, NULL, 1, 1, "contact", FALSE, cli_contact_remove },
   { "contact rename", "CONTACT NAME", "Call a contact something else",
     NULL, NULL, 2, 2, "contact", FALSE, cli_contact_rename },
-  { "offers", "", "What can be rented, the cheapest first",
-    NULL, cli_offers_options, 0, 0, NULL, FALSE, cli_offers },
-  { "take", "[OFFER]", "Rent: take an offer and wait until the machine is there",
+  { "offers", "[NEED]", "What can be rented, the cheapest first",
+    offers_help, cli_offers_options, 0, 1, NULL, FALSE, cli_offers },
+  { "take", "[OFFER|NEED]", "Rent: take an offer and wait until the machine is there",
     take_help, cli_take_options, 0, 1, "offer", FALSE, cli_take },
   { "ps", "", "What is rented, what it costs, when it runs out",
     NULL, cli_ps_options, 0, 0, NULL, FALSE, cli_ps },

@@ -26,7 +26,7 @@ filter (Cli *cli, JsonObject *params, GError **error)
   static const char *const plain[] = { "provider", "class", "kind", "sort" };
   gint64 term_s;
 
-  if (!cli_requirements (cli, params, NULL, error))
+  if (!cli_requirements (cli, cli->n_args > 0 ? cli->args[0] : NULL, params, NULL, error))
     return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (plain); i++)
     if (cli_value (cli, plain[i]) != NULL)

@@ -41,14 +41,15 @@ on_interrupt (int signal_number)
 static gboolean
 quote_params (Cli *cli, JsonObject *params, GError **error)
 {
-  gboolean any = FALSE;
+  const char *word = cli->n_args > 0 ? cli->args[0] : NULL;
+  gboolean by_id = word != NULL && cli_is_offer_id (word), any = FALSE;
   gint64 duration_s = 3600;
 
-  if (!cli_requirements (cli, params, &any, error))
+  if (!cli_requirements (cli, by_id ? NULL : word, params, &any, error))
     return FALSE;
-  if (cli->n_args > 0)
-    json_object_set_string_member (params, "offer", cli->args[0]);
-  if ((cli->n_args > 0) == any)
+  if (by_id)
+    json_object_set_string_member (params, "offer", word);
+  if (by_id == any)
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
                    "say which offer (its id from `moosh offers`), or what is needed (--vcpu, "

@@ -107,7 +107,8 @@ parse_size (const char *text, const Unit *units, gint64 *ret, GError **error, co
   const char *end;
   guint64 milli, size;
 
-  if (!parse_milli (text, &end, &milli) || (size = unit_size (units, end, strlen (end))) == 0
+  if (!parse_milli (text, &end, &milli)
+      || (size = unit_size (units, end + (*end == ' '), strlen (end + (*end == ' ')))) == 0
       || milli * size % 1000 != 0 || milli == 0 || milli * size / 1000 > G_MAXUINT32)
     return usage (error, what, text, example);
   *ret = (gint64)(milli * size / 1000);
@@ -159,6 +160,78 @@ cli_parse_price (const char *text, GError **error)
   moosh_u256_divmod (&v, &divisor, &v, NULL);
   moosh_u256_to_amount (&v, 18, amount);
   return g_strdup (amount);
+}
+
+/* Cut one of the words off the end or, when `front`, the beginning; TRUE when it was there. */
+static gboolean
+take_word (char *part, const char *const *words, gboolean front)
+{
+  for (; *words != NULL; words++)
+    {
+      gsize len = strlen (part), n = strlen (*words);
+
+      if (front ? g_str_has_prefix (part, *words) : g_str_has_suffix (part, *words))
+        {
+          memmove (part, part + (front ? n : 0), len - n);
+          part[len - n] = '\0';
+          g_strstrip (part);
+          return TRUE;
+        }
+    }
+  return FALSE;
+}
+
+static gboolean
+parse_part (char *part, CliNeed *need, GError **error)
+{
+  static const char *const under[]
+      = { "under ", "below ", "at most ", "up to ", "max ", "<=", "<", NULL };
+  static const char *const cpus[] = { "vcpus", "vcpu", "cpus", "cpu", "cores", "core", NULL };
+  static const char *const disks[] = { "of disk", "disk", "storage", NULL };
+  static const char *const memories[] = { "of ram", "ram", "of memory", "memory", NULL };
+
+  if (take_word (part, under, TRUE))
+    {
+      g_free (need->price);
+      need->price = cli_parse_price (part, error);
+      return need->price != NULL;
+    }
+  if (take_word (part, cpus, FALSE))
+    return cli_parse_vcpu (part, &need->vcpu_milli, error);
+  if (take_word (part, disks, FALSE))
+    return cli_parse_gib (part, &need->disk_gib, error);
+  take_word (part, memories, FALSE);
+  return cli_parse_mib (part, &need->ram_mib, error);
+}
+
+gboolean
+cli_parse_need (const char *text, CliNeed *ret, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (*text ? text : " ", ",", -1); /* splitting "" gives nothing */
+  CliNeed need = { 0 };
+
+  for (char **part = parts; *part != NULL; part++)
+    {
+      g_autofree char *lower = g_ascii_strdown (g_strstrip (*part), -1);
+
+      if (!parse_part (lower, &need, error))
+        {
+          g_prefix_error (error, "\"%s\" in \"2 vCPU, 1 GiB, 10 GiB disk, under 0.02/h\": ", *part);
+          g_free (need.price);
+          return FALSE;
+        }
+    }
+  *ret = need;
+  return TRUE;
+}
+
+gboolean
+cli_is_offer_id (const char *text)
+{
+  gsize skip = g_str_has_prefix (text, "0x") ? 2 : 0, len = strlen (text);
+
+  return len > skip && len - skip <= 64
+         && strspn (text + skip, "0123456789abcdefABCDEF") == len - skip;
 }
 
 char *
@@ -279,7 +352,7 @@ decimal (const MooshU256 *v)
 char *
 cli_rate_per_hour (const char *rate_x)
 {
-  MooshU256 v, hour = moosh_u256 (3600), up = moosh_u256 (3599);
+  MooshU256 v, hour = moosh_u256 (3600);
 
   if (rate_x == NULL || moosh_u256_from_decimal (rate_x, &v) != MOOSH_OK
       || moosh_u256_mul (&v, &hour, &v))

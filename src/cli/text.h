@@ -15,6 +15,17 @@ gboolean cli_parse_vcpu (const char *text, gint64 *ret_milli, GError **error);
  * are cut. */
 char *cli_parse_price (const char *text, GError **error);
 
+/** What is needed, in words; 0 and NULL: not said. Free `price`. */
+typedef struct {
+  gint64 vcpu_milli, ram_mib, disk_gib;
+  char *price; /* tokens per hour, at most */
+} CliNeed;
+/** "2 vCPU, 1 GiB, 10 GiB disk, under 0.02/h": parts in any order, separated by commas.
+ * MOOSH_ERROR_USAGE names the part that is off; `ret` untouched. */
+gboolean cli_parse_need (const char *text, CliNeed *ret, GError **error);
+/** Could this be the beginning of an offer's id: hex digits, with or without 0x? */
+gboolean cli_is_offer_id (const char *text);
+
 /** 5405 as "1 h 30 min"; the two largest units; 0 as "0 s". New string. */
 char *cli_duration (gint64 seconds);
 /** Local time "2026-11-23 14:20:05 (in 1 h 59 min)", or "(4 s ago)"; "-" for 0, "never" for a
@@ -35,8 +46,8 @@ char *cli_amount_text (const char *wei, guint decimals, guint places);
 char *cli_price_text (const char *amount, guint places);
 /** rate·2^32 wei per second as wei per hour, cut. NULL for text that is no number. */
 char *cli_rate_per_hour (const char *rate_x);
-/** Tokens per hour as rate·2^32 wei per second, cut: shown per hour again, rounded up as the node
- * does, it is the same price. */
+/** Tokens per hour as rate·2^32 wei per second, rounded up (market/terms.h): cut back to a price
+ * per hour it is the same one. */
 char *cli_rate_x (const char *tokens_per_hour, guint decimals, GError **error);
 /** a·b, a+b and the larger of two decimal numbers; new string. NULL: overflow or not a number. */
 char *cli_decimal_mul (const char *a, guint64 b);

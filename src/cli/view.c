@@ -23,12 +23,37 @@ add_size (Cli *cli, const char *option, gboolean (*parse) (const char *, gint64 
   return TRUE;
 }
 
+static gboolean
+add_words (const char *words, JsonObject *params, gboolean *any, GError **error)
+{
+  CliNeed need = { 0 };
+  g_autofree char *price = NULL;
+
+  if (words == NULL)
+    return TRUE;
+  if (!cli_parse_need (words, &need, error))
+    return FALSE;
+  price = need.price;
+  if (need.vcpu_milli > 0)
+    json_object_set_int_member (params, "vcpu_milli", need.vcpu_milli);
+  if (need.ram_mib > 0)
+    json_object_set_int_member (params, "ram_mib", need.ram_mib);
+  if (need.disk_gib > 0)
+    json_object_set_int_member (params, "disk_gib", need.disk_gib);
+  if (price != NULL)
+    json_object_set_string_member (params, "max_price", price);
+  *any = TRUE;
+  return TRUE;
+}
+
 gboolean
-cli_requirements (Cli *cli, JsonObject *params, gboolean *ret_any, GError **error)
+cli_requirements (Cli *cli, const char *words, JsonObject *params, gboolean *ret_any,
+                  GError **error)
 {
   gboolean any = FALSE;
 
-  if (!add_size (cli, "vcpu", cli_parse_vcpu, params, "vcpu_milli", &any, error)
+  if (!add_words (words, params, &any, error)
+      || !add_size (cli, "vcpu", cli_parse_vcpu, params, "vcpu_milli", &any, error)
       || !add_size (cli, "ram", cli_parse_mib, params, "ram_mib", &any, error)
       || !add_size (cli, "disk", cli_parse_gib, params, "disk_gib", &any, error))
     return FALSE;

@@ -12,9 +12,10 @@
     "price", 0, "PRICE", "At most this price (0.02/h, 0.5/d, 15/mo)", NULL                         \
   }
 
-/** Put the requirement options that were given into `params`; `ret_any` (may be NULL): was there
- * one? */
-gboolean cli_requirements (Cli *cli, JsonObject *params, gboolean *ret_any, GError **error);
+/** Put what is needed into `params`: the requirement options that were given, and `words` ("2 vCPU,
+ * 1 GiB, under 0.02/h"; may be NULL). `ret_any` (may be NULL): was anything said? */
+gboolean cli_requirements (Cli *cli, const char *words, JsonObject *params, gboolean *ret_any,
+                           GError **error);
 
 /** `object`'s member as text for people; new strings. Missing members show as "-". */
 char *cli_view_amount (Cli *cli, JsonObject *object, const char *member);

@@ -346,6 +346,18 @@ def test_take_by_requirements_with_its_own_deposit_and_key(world, tmp_path):
     assert json.loads(done.stdout) == deployment("active")
 
 
+def test_needs_in_words(world):
+    taking(world, [deployment("active")])
+    world.node.answers["offers.list"] = {"offers": [], "total": 0}
+    need = {"vcpu_milli": 2000, "ram_mib": 1024, "max_price": "0.02"}
+    assert world.run("take", "2 vCPU, 1 GiB, under 0.02/h", "-b", "git+https://example.org/r", "-y").returncode == 0
+    assert world.node.params_of("agreement.quote") == [{**need, "duration_s": 3600}]
+    assert world.run("offers", "2 vCPU, 1 GiB, under 0.02/h").returncode == 0
+    assert world.node.params_of("offers.list") == [need]
+    done = world.run("take", "a big one", "-b", "git+https://example.org/r", "-y")
+    assert done.returncode == 2 and '"a big one" in' in done.stderr
+
+
 def test_take_without_a_terminal_needs_a_yes(world):
     taking(world, [])
     done = world.run("take", OFFER, "-b", "git+https://example.org/r")

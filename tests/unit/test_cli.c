@@ -63,7 +63,8 @@ test_sizes_in (void)
   REFUSED (cli_parse_mib ("4294967296", &v, &refused));
   REFUSED (cli_parse_mib ("0", &v, &refused));
   REFUSED (cli_parse_mib ("0.3M", &v, &refused));
-  REFUSED (cli_parse_mib ("1 G", &v, &refused));
+  g_assert_true (cli_parse_mib ("1 G", &v, NULL) && v == 1024);
+  REFUSED (cli_parse_mib ("1  G", &v, &refused));
   REFUSED (cli_parse_mib ("G", &v, &refused));
   REFUSED (cli_parse_mib ("-1G", &v, &refused));
   g_assert_true (cli_parse_gib ("10G", &v, NULL) && v == 10);
@@ -96,6 +97,46 @@ test_prices_in (void)
       g_assert_null (cli_parse_price (bad[i], &error));
       g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE);
     }
+}
+
+static void
+test_needs (void)
+{
+  static const struct {
+    const char *text;
+    CliNeed need;
+  } good[] = {
+    { "2 vCPU, 1 GiB, under 0.02/h", { 2000, 1024, 0, (char *)"0.02" } },
+    { "1.5 GiB memory,10 GiB disk", { 0, 1536, 10, NULL } },
+    { "4cores,8G RAM,1T storage,at most 12/d", { 4000, 8192, 1024, (char *)"0.5" } },
+    { "<0.1", { 0, 0, 0, (char *)"0.1" } },
+    { "0.5 cpu", { 500, 0, 0, NULL } },
+  };
+  static const char *const bad[] = { "",     ",",     "many vCPU",  "1 GiB,",       "vCPU",
+                                     "disk", "under", "under much", "2 vCPU 1 GiB", "1 GiB GiB" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (good); i++)
+    {
+      CliNeed need = { 0 };
+      g_autoptr (GError) error = NULL;
+
+      g_assert_true (cli_parse_need (good[i].text, &need, &error));
+      g_assert_no_error (error);
+      g_assert_cmpint (need.vcpu_milli, ==, good[i].need.vcpu_milli);
+      g_assert_cmpint (need.ram_mib, ==, good[i].need.ram_mib);
+      g_assert_cmpint (need.disk_gib, ==, good[i].need.disk_gib);
+      g_assert_cmpstr (need.price, ==, good[i].need.price);
+      g_free (need.price);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      CliNeed need = { 7, 7, 7, NULL };
+
+      REFUSED (cli_parse_need (bad[i], &need, &refused));
+      g_assert_cmpint (need.vcpu_milli, ==, 7);
+    }
+  g_assert_true (cli_is_offer_id ("0xcd") && cli_is_offer_id ("CD01") && !cli_is_offer_id ("0x"));
+  g_assert_false (cli_is_offer_id ("2 vCPU") || cli_is_offer_id ("") || cli_is_offer_id ("0xg"));
 }
 
 static void
@@ -156,9 +197,8 @@ test_rates (void)
       g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT, wei);
       g_autofree char *amount = cli_amount_text (text, 6, 6);
       g_autofree char *rate = cli_rate_x (amount, 6, NULL);
-      g_autofree char *hour_x = cli_decimal_mul (rate, 3600);
 
-      TEXT (text, cli_decimal_from_x (hour_x));
+      TEXT (text, cli_rate_per_hour (rate));
     }
   TEXT ("14999", cli_rate_per_hour ("17895697066"));
   TEXT ("15000", cli_rate_per_hour ("17895697067"));
@@ -245,6 +285,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli/durations-in", test_durations_in);
   g_test_add_func ("/cli/sizes-in", test_sizes_in);
   g_test_add_func ("/cli/prices-in", test_prices_in);
+  g_test_add_func ("/cli/needs", test_needs);
   g_test_add_func ("/cli/times-out", test_times_out);
   g_test_add_func ("/cli/amounts-out", test_amounts_out);
   g_test_add_func ("/cli/rates", test_rates);

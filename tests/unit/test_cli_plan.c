@@ -98,16 +98,16 @@ test_terms (void)
   g_assert_cmpint (moosh_json_int_or (units, "ramMib", 0), ==, 1024);
   g_assert_cmpint (moosh_json_int_or (units, "diskGib", 0), ==, 10);
   g_assert_cmpstr (small->price, ==, "0.015"); /* 0.01 + 0.004 + 10 × 0.0001 */
-  g_assert_cmpstr (moosh_json_string (small->terms, "rateX", NULL), ==, "17895697066");
+  g_assert_cmpstr (moosh_json_string (small->terms, "rateX", NULL), ==, "17895697067");
   g_assert_cmpstr (moosh_json_string (small->terms, "pausedRateX", NULL), ==, "8947848533");
   g_assert_cmpstr (moosh_json_string (small->terms, "retentionRateX", NULL), ==,
-                   "1193046471"); /* the disk's part */
+                   "1193046472"); /* the disk's part */
   g_assert_cmpint (moosh_json_int_or (small->terms, "notice", 0), ==, 86400);
   g_assert_cmpint (moosh_json_int_or (small->terms, "acceptWithin", 0), ==, 120);
   g_assert_cmpint (moosh_json_int_or (small->terms, "provisionWithin", 0), ==, 1200);
   g_assert_cmpint (moosh_json_int_or (small->terms, "retention", 0), ==, 259200);
   g_assert_cmpint (moosh_json_int_or (small->terms, "maxTerm", -1), ==, 0);
-  g_assert_cmpstr (small->bond_wei, ==, "720000"); /* two days of 0.015 an hour */
+  g_assert_cmpstr (small->bond_wei, ==, "720001"); /* two days of 0.015 an hour, rounded up twice */
   g_assert_cmpint (plan->valid_for_s, ==, 30 * 86400);
 }
 
