@@ -769,7 +769,10 @@ def test_a_daemon_that_fails_is_quoted(node):
 
 def test_a_daemon_that_died_is_quoted_later(node):
     assert node("start", "--passphrase-file", node.dir / "secret").returncode == 0
-    os.kill(node.pids()["mooshd"], 9)
+    pid = node.pids()["mooshd"]
+    with os.fdopen(os.pidfd_open(pid)) as ended:
+        os.kill(pid, 9)
+        assert select.select([ended], [], [], 30)[0]
     done = node("status")
     assert done.returncode == 6 and "its last words: hello from mooshd" in done.stderr
     assert node("start", "--passphrase-file", node.dir / "secret").returncode == 0
