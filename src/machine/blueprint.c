@@ -123,7 +123,8 @@ static char *
 cache_key (const MooshBuildJob *job)
 {
   g_autofree char *text = g_strjoin ("\n", job->request->url, job->commit, job->request->attribute,
-                                     job->builder->nix.moosh, job->builder->nix.guest, NULL);
+                                     job->builder->nix.moosh, job->builder->nix.guest,
+                                     job->builder->nix.nixpkgs, NULL);
   guint8 digest[32];
   char hex[65];
 
@@ -261,6 +262,9 @@ realise (MooshBuildJob *job, const char *drv, GError **error)
   command.timeout_s = limits->build_s;
   command.silence_s = limits->build_silence_s;
   command.memory_max = job->procs == NULL ? limits->build_memory : 0;
+  if (job->builder->nix.substituters != NULL
+      && !moosh_nix_substitute (&job->builder->nix, &command, drv, error))
+    return NULL;
   return moosh_nix_realise (&job->builder->nix, &command, drv, error);
 }
 

@@ -153,6 +153,10 @@ moosh_builder_new (const MooshBuilderConfig *config, GError **error)
   b->limits_kind = moosh_cgroup_detect (CGROUP_ROOT, NULL);
   choose_user (b, config);
   b->nix.store = g_build_filename (b->state, "nix", NULL);
+  b->nix.nixpkgs = g_strdup (config->nixpkgs_dir);
+  if (config->substituters != NULL && *config->substituters != '\0')
+    b->nix.substituters = g_strdup (config->substituters);
+  b->nix.trusted_keys = g_strdup (config->trusted_keys);
   b->nix.guest_pointer = g_build_filename (b->state, "guest", NULL);
   if (!check_tools (b, error) || !make_dir (b, NULL, FALSE, error)
       || !make_dir (b, "nix", TRUE, error) || !make_dir (b, "work", FALSE, error)
@@ -176,6 +180,9 @@ moosh_builder_free (MooshBuilder *b)
   g_free (b->nix.store);
   g_free (b->nix.guest);
   g_free (b->nix.moosh);
+  g_free (b->nix.nixpkgs);
+  g_free (b->nix.substituters);
+  g_free (b->nix.trusted_keys);
   g_free (b->nix.guest_pointer);
   g_free (b);
 }

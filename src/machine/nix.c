@@ -30,20 +30,20 @@ static const char *const options[][2] = {
   { "warn-dirty", "false" },
 };
 
-#define STORE MOOSH_CAGE_DIR "/nix"
+#define STORE   MOOSH_CAGE_DIR "/nix"
+#define NIXPKGS MOOSH_CAGE_DIR "/nixpkgs"
 
-/* A command of Nix's with all its options; `dir` (may be NULL) is shown to it under its own name.
- */
+/* A command of Nix's with all its options; `extra` (may be NULL) is shown to it too. */
 static GPtrArray *
-command (const MooshNix *nix, const MooshNixJob *job, const char *dir, const char *program)
+command (const MooshNix *nix, const MooshNixJob *job, const MooshCageBind *extra,
+         const char *program)
 {
-  g_autofree char *name = dir != NULL ? g_path_get_basename (dir) : NULL;
-  g_autofree char *target = dir != NULL ? g_build_filename (MOOSH_CAGE_DIR, name, NULL) : NULL;
+  const MooshCageBind none = { NULL, NULL, FALSE };
   const MooshCageBind binds[] = { { nix->store, STORE, TRUE },
                                   { job->home, MOOSH_CAGE_DIR "/home", TRUE },
                                   { nix->guest_pointer, MOOSH_CAGE_DIR "/guest", FALSE },
-                                  { dir, target, FALSE },
-                                  { NULL, NULL, FALSE } };
+                                  extra != NULL ? *extra : none,
+                                  none };
   GPtrArray *argv = moosh_cage_argv (&nix->cage, binds);
 
   moosh_cage_add (argv, program, "--store", STORE, NULL);
@@ -56,8 +56,6 @@ command (const MooshNix *nix, const MooshNixJob *job, const char *dir, const cha
       moosh_cage_add (argv, "--option", "sandbox-paths", NULL);
       g_ptr_array_add (argv, g_strdup_printf ("/bin/sh=" STORE "%s/bin/busybox", nix->guest));
     }
-  if (target != NULL)
-    moosh_cage_add (argv, "--add", target, NULL);
   return argv;
 }
 
@@ -94,7 +92,8 @@ run (const MooshNixJob *job, GPtrArray *argv, MooshChildResult *ret, GError **er
   return moosh_child_run (&child, ret, error);
 }
 
-/* Nix's last "error: …", on one line, without the root of our store. */
+/* Nix's last "error: …", on one line, without the root of our store; but when that only says that
+ * something else failed first, the first. */
 static char *
 reason (const MooshChildResult *result)
 {
@@ -106,6 +105,8 @@ reason (const MooshChildResult *result)
 
   if (at == NULL)
     return moosh_child_last_words (result->tail);
+  if (strstr (at, " dependencies of derivation ") != NULL)
+    at = strstr (result->tail, "error:");
   at += strlen ("error:");
   at += strspn (at, " \n");
   end = strstr (at, "\n\n");
@@ -173,9 +174,13 @@ ask (const MooshNixJob *job, GPtrArray *argv, GError **error)
 char *
 moosh_nix_add (const MooshNix *nix, const MooshNixJob *job, const char *dir, GError **error)
 {
-  g_autoptr (GPtrArray) argv = command (nix, job, dir, "nix-store");
+  g_autofree char *name = g_path_get_basename (dir);
+  g_autofree char *target = g_build_filename (MOOSH_CAGE_DIR, name, NULL);
+  const MooshCageBind bind = { dir, target, FALSE };
+  g_autoptr (GPtrArray) argv = command (nix, job, &bind, "nix-store");
   g_auto (GStrv) found = NULL;
 
+  moosh_cage_add (argv, "--add", target, NULL);
   found = ask (job, argv, error);
   return found != NULL ? g_strdup (found[0]) : NULL;
 }
@@ -210,7 +215,8 @@ char *
 moosh_nix_instantiate (const MooshNix *nix, const MooshNixJob *job, const char *tree,
                        const char *attribute, GError **error)
 {
-  g_autoptr (GPtrArray) argv = command (nix, job, NULL, "nix-instantiate");
+  const MooshCageBind nixpkgs = { nix->nixpkgs, NIXPKGS, FALSE };
+  g_autoptr (GPtrArray) argv = command (nix, job, &nixpkgs, "nix-instantiate");
   g_autofree char *bp = g_strconcat ("bp=" STORE, tree, NULL);
   g_autofree char *moosh = g_strconcat ("moosh=" STORE, nix->moosh, NULL);
   g_auto (MooshChildResult) result = { 0 };
@@ -218,8 +224,10 @@ moosh_nix_instantiate (const MooshNix *nix, const MooshNixJob *job, const char *
   g_autofree char *why = NULL;
   MooshError code = MOOSH_ERROR_REFUSED;
 
-  moosh_cage_add (argv, "-I", bp, "-I", moosh, "-I", "guest=" MOOSH_CAGE_DIR "/guest", "--attr",
-                  attribute, "<bp>", NULL);
+  moosh_cage_add (argv, "-I", bp, "-I", moosh, "-I", "guest=" MOOSH_CAGE_DIR "/guest", NULL);
+  if (nix->nixpkgs != NULL)
+    moosh_cage_add (argv, "-I", "nixpkgs=" NIXPKGS, NULL);
+  moosh_cage_add (argv, "--attr", attribute, "<bp>", NULL);
   if (!run (job, argv, &result, error))
     return NULL;
   if (result.exit_status == 0)
@@ -249,6 +257,22 @@ moosh_nix_instantiate (const MooshNix *nix, const MooshNixJob *job, const char *
     code = MOOSH_ERROR_NOT_FOUND;
   g_set_error (error, MOOSH_ERROR, (int)code, "%s: it does not evaluate: %s", job->what, why);
   return NULL;
+}
+
+gboolean
+moosh_nix_substitute (const MooshNix *nix, const MooshNixJob *job, const char *drv, GError **error)
+{
+  MooshNix online = *nix;
+  g_autoptr (GPtrArray) argv = NULL;
+  g_auto (MooshChildResult) result = { 0 };
+
+  online.cage.network = TRUE;
+  argv = command (&online, job, NULL, "nix-store");
+  moosh_cage_add (argv, "--option", "substituters", nix->substituters, "--option",
+                  "trusted-public-keys", nix->trusted_keys != NULL ? nix->trusted_keys : "",
+                  "--option", "connect-timeout", "10", "--option", "max-jobs", "0", "--keep-going",
+                  "--realise", drv, NULL);
+  return run (job, argv, &result, error); /* fails where something is left to build: no news */
 }
 
 char *

@@ -14,6 +14,9 @@ typedef struct {
   char *guest;         /* logical path of the guest's parts; NULL before they are added */
   char *moosh;         /* logical path of our nix/ directory; likewise */
   char *guest_pointer; /* directory with a file `path` that holds `guest`: <guest> */
+  char *nixpkgs;       /* directory on the host: <nixpkgs>; NULL: none */
+  char *substituters;  /* binary caches, and whose signatures count; NULL: none */
+  char *trusted_keys;
   MooshCage cage;
 } MooshNix;
 
@@ -45,6 +48,11 @@ char *moosh_nix_add (const MooshNix *nix, const MooshNixJob *job, const char *di
  * reason. */
 char *moosh_nix_instantiate (const MooshNix *nix, const MooshNixJob *job, const char *tree,
                              const char *attribute, GError **error);
+
+/** Take from the binary caches what is there of a derivation and of what it is built with. Builds nothing, for it is the
+ * one command that has a network. TRUE also when nothing was there; FALSE: the job's errors. */
+gboolean moosh_nix_substitute (const MooshNix *nix, const MooshNixJob *job, const char *drv,
+                               GError **error);
 
 /** Build a derivation; logical path of its one output, new string. MOOSH_ERROR_REFUSED: does not
  * build. */

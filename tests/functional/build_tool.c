@@ -94,7 +94,8 @@ main (int argc, char **argv)
 {
   MooshBuilderConfig config = { 0 };
   g_autofree char *state = NULL, *nix = NULL, *guest = NULL, *url = NULL, *commit = NULL,
-                  *attribute = NULL, *policy = NULL, *log = NULL, *ssh_key = NULL, *text = NULL;
+                  *attribute = NULL, *policy = NULL, *log = NULL, *ssh_key = NULL, *nixpkgs = NULL,
+                  *substituters = NULL, *trusted = NULL, *text = NULL;
   g_auto (GStrv) limits = NULL, keep = NULL;
   gboolean allow_file = FALSE, allow_private = FALSE, collect = FALSE;
   int uid = 0;
@@ -108,6 +109,9 @@ main (int argc, char **argv)
           { "policy", 0, 0, G_OPTION_ARG_STRING, &policy, "Software policy", "TEXT" },
           { "log", 0, 0, G_OPTION_ARG_FILENAME, &log, "Log file", "FILE" },
           { "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &limits, "Set a limit", "NAME=N" },
+          { "nixpkgs", 0, 0, G_OPTION_ARG_FILENAME, &nixpkgs, "<nixpkgs>", "DIR" },
+          { "substituters", 0, 0, G_OPTION_ARG_STRING, &substituters, "Binary caches", "URLS" },
+          { "trusted-keys", 0, 0, G_OPTION_ARG_STRING, &trusted, "Their keys", "KEYS" },
           { "ssh-key", 0, 0, G_OPTION_ARG_FILENAME, &ssh_key, "For ssh:// URLs", "FILE" },
           { "uid", 0, 0, G_OPTION_ARG_INT, &uid, "Build user and group", "N" },
           { "allow-file", 0, 0, G_OPTION_ARG_NONE, &allow_file, "file:// URLs", NULL },
@@ -140,6 +144,9 @@ main (int argc, char **argv)
   config.nix_dir = nix;
   config.guest_dir = guest;
   config.ssh_key = ssh_key;
+  config.nixpkgs_dir = nixpkgs;
+  config.substituters = substituters;
+  config.trusted_keys = trusted;
   config.uid = (uid_t)uid;
   config.gid = (gid_t)uid;
   config.allow_file = allow_file;

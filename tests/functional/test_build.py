@@ -13,7 +13,8 @@ import ssl
 import subprocess
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -386,6 +387,64 @@ def test_build_sees_neither_root_nor_the_host(builder, bad):
 ])
 def test_results_that_are_no_system(builder, bad, attribute, kind, words):
     builder.refused(bad, attribute, kind, words, limits=["kernel_bytes=2000000"])
+
+
+# What a provider may add: a nixpkgs tree, binary caches
+
+def test_nixpkgs_of_the_provider(builder, bad, tmp_path):
+    builder.refused(bad, "from-nixpkgs", "refused", "nixpkgs")
+    tmp_path.chmod(0o755)
+    (tmp_path / "default.nix").write_text('{ }: { name = "a-tree"; }')
+    assert builder.build(bad, "from-nixpkgs", extra=["--nixpkgs", tmp_path]).store_path.endswith("-from-a-tree")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, bad):
+    """A signed binary cache, served over HTTP, of what only its maker could build."""
+    directory = tmp_path_factory.mktemp("cache")
+    store, files = directory / "store", directory / "files"
+    (directory / "secret").write_text("from elsewhere\n")
+    subprocess.run(["nix-store", "--generate-binary-cache-key", "cache-1", directory / "key", directory / "public"], check=True)
+    # root has no build users here: the same as another user would have it
+    nix = ["env", "-i", f"HOME={directory}", f"PATH={os.environ['PATH']}", "NIX_CONF_DIR=/nowhere", "USER=tester"]
+    options = ["--option", "build-users-group", "", "--option", "substituters", "", "--option", "sandbox", "true"]
+    shell = Path(GUEST) / "bin/busybox"
+    expression = f'(import {bad} ).cached'
+    drv = subprocess.run([*nix, "nix-instantiate", "--store", store, *options, "--expr", expression], check=True,
+                         capture_output=True, text=True).stdout.strip()
+    inner = subprocess.run([*nix, "nix-store", "--store", store, "--query", "--requisites", drv], check=True,
+                           capture_output=True, text=True).stdout
+    inner = next(line for line in inner.split() if line.endswith("-made-elsewhere.drv"))
+    path = subprocess.run([*nix, "nix-store", "--store", store, *options, "--option", "sandbox-paths",
+                           f"/bin/sh={shell} /made-elsewhere={directory}/secret", "--realise", inner], check=True,
+                          capture_output=True, text=True).stdout.strip()
+    subprocess.run([*nix, "nix", "--extra-experimental-features", "nix-command", "copy", "--store", store, "--to",
+                    f"file://{files}?secret-key={directory}/key", path], check=True, capture_output=True)
+    server = HTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=files))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", (directory / "public").read_text().strip()
+    server.shutdown()
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_binary_cache(builder, bad, cache):
+    url, key = cache
+    builder.refused(bad, "cached", "refused", "made-elsewhere")
+    stranger = "cache-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+    builder.refused(bad, "cached", "refused", "made-elsewhere", extra=["--substituters", url, "--trusted-keys", stranger])
+    result = builder.build(bad, "cached", extra=["--substituters", url, "--trusted-keys", key])
+    assert result.ok, (result.answer, result.log)
+    assert "from elsewhere" in result.log
+
+
+def test_the_network_of_a_cache_is_not_the_builds(tmp_path, bad, cache, listener):
+    result = Builder(tmp_path).build(bad, "calls", extra=["--substituters", cache[0], "--trusted-keys", cache[1]])
+    assert result.ok and not result.cached and result.cmdline == "alone"
+    assert listener[1] == []
 
 
 # Policy
