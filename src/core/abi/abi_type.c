@@ -98,11 +98,6 @@ parse_tuple (AbiType *type, const char **text, unsigned depth, uint16_t *ret)
   uint16_t last = 0, member;
   int result;
 
-  if (**text == ')' && depth == 0)
-    {
-      ++*text;
-      return add_node (type, tuple, ret);
-    }
   do
     {
       result = parse_type (type, text, depth + 1, &member);
@@ -173,6 +168,8 @@ abi_type_parse (AbiType *type, const char *text)
   int result;
 
   type->used = 0;
+  if (strcmp (text, "()") == 0)
+    return add_node (type, (AbiNode){ .kind = ABI_TUPLE }, &type->root);
   result = parse_type (type, &text, 0, &type->root);
   if (result == MOOSH_OK && *text != '\0')
     result = MOOSH_E_MALFORMED;
