@@ -267,6 +267,7 @@ finish (Cli *cli, const char *name, GError **error)
 {
   struct sigaction action = { .sa_handler = on_interrupt };
   g_autoptr (JsonObject) d = NULL;
+  const char *why, *ended, *next;
 
   sigaction (SIGINT, &action, NULL);
   d = follow (cli, name, error);
@@ -281,11 +282,15 @@ finish (Cli *cli, const char *name, GError **error)
       cli_say ("Log in with `moosh ssh %s`.", name);
       return TRUE;
     }
-  g_set_error (
-      error, MOOSH_ERROR, MOOSH_ERROR_REFUSED, "%s did not come up: %s%s%s", name,
-      moosh_json_string_or (d, "close_text", moosh_json_string_or (d, "error", "no reason given")),
-      moosh_json_string_or (d, "next_step", NULL) ? " Next: " : "",
-      moosh_json_string_or (d, "next_step", ""));
+  why = moosh_json_string_or (d, "error", NULL);
+  ended = moosh_json_string_or (d, "close_text", NULL);
+  next = moosh_json_string_or (d, "next_step", NULL);
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_REFUSED, "%s did not come up: %s%s%s%s%s", name,
+               why ? why : "", why && ended ? ". " : "",
+               ended ? ended
+               : why ? ""
+                     : "no reason given",
+               next ? " Next: " : "", next ? next : "");
   return FALSE;
 }
 
