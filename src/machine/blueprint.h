@@ -45,11 +45,13 @@ typedef struct {
   gid_t gid;
   gboolean allow_file;          /* file:// URLs */
   gboolean allow_private_hosts; /* URLs whose host is a loopback, private or link-local address */
-  const char *nixpkgs_dir;      /* a nixpkgs tree, <nixpkgs> to blueprints; another one belongs into another directory,
-                                   because its name is all the cache looks at. NULL: none */
-  const char *substituters;     /* URLs of binary caches to ask before building, in Nix's words; NULL or "": none */
-  const char *trusted_keys;     /* whose signatures count there */
-  const char *ssh_key;          /* private key file for ssh:// URLs; NULL: none */
+  const char
+      *nixpkgs_dir; /* a nixpkgs tree, <nixpkgs> to blueprints; another one belongs into another
+                       directory, because its name is all the cache looks at. NULL: none */
+  const char *substituters; /* URLs of binary caches to ask before building, in Nix's words; NULL or
+                               "": none */
+  const char *trusted_keys; /* whose signatures count there */
+  const char *ssh_key;      /* private key file for ssh:// URLs; NULL: none */
   MooshBuildLimits limits;
 } MooshBuilderConfig;
 

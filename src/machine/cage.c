@@ -15,9 +15,8 @@ moosh_cage_add (GPtrArray *argv, const char *first, ...)
 static void
 add_network (GPtrArray *argv)
 {
-  static const char *const files[]
-      = { "/etc/resolv.conf", "/etc/hosts",           "/etc/nsswitch.conf", "/etc/gai.conf",
-          "/etc/ssl",         "/etc/ca-certificates" };
+  static const char *const files[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
+                                       "/etc/gai.conf",    "/etc/ssl",   "/etc/ca-certificates" };
 
   moosh_cage_add (argv, "--perms", "0755", "--dir", "/etc", NULL);
   for (guint i = 0; i < G_N_ELEMENTS (files); i++)

@@ -67,7 +67,8 @@ static const struct {
   { "does not appear to be a git repository", MOOSH_ERROR_NOT_FOUND, "there is no git repository" },
   { "does not exist", MOOSH_ERROR_NOT_FOUND, "there is no git repository" },
   { "not found", MOOSH_ERROR_NOT_FOUND, "there is no git repository" },
-  { "returned error: 30", MOOSH_ERROR_NOT_FOUND, "its server redirects elsewhere: use the URL it leads to" },
+  { "returned error: 30", MOOSH_ERROR_NOT_FOUND,
+    "its server redirects elsewhere: use the URL it leads to" },
   { "unable to access", MOOSH_ERROR_UNAVAILABLE, "its host cannot be reached" },
   { "Could not read from remote", MOOSH_ERROR_NOT_FOUND, "it cannot be read" },
 };
@@ -253,9 +254,8 @@ git (Fetch *f, const char *const *args, gsize out_max, MooshChildResult *ret, GE
                                           "advice.detachedHead=false",
                                           "init.defaultBranch=main" };
   g_autoptr (GPtrArray) argv = NULL;
-  const MooshCageBind binds[] = { { f->work, f->base, TRUE },
-                                  { f->passwd, "/etc/passwd", FALSE },
-                                  { NULL, NULL, FALSE } };
+  const MooshCageBind binds[]
+      = { { f->work, f->base, TRUE }, { f->passwd, "/etc/passwd", FALSE }, { NULL, NULL, FALSE } };
   gint64 left_us = f->deadline_us - g_get_monotonic_time ();
   MooshChild child = { .what = "fetching the blueprint",
                        .out_max = out_max,
@@ -457,7 +457,7 @@ write_ssh_key (Fetch *f, GError **error)
   if (f->limits->ssh_key == NULL || !g_str_has_prefix (f->url, "ssh://"))
     return TRUE;
   if (!g_file_get_contents (f->limits->ssh_key, &text, &len, error)
-      || !g_file_set_contents_full (path, text, (gssize) len, G_FILE_SET_CONTENTS_NONE, 0600, error))
+      || !g_file_set_contents_full (path, text, (gssize)len, G_FILE_SET_CONTENTS_NONE, 0600, error))
     return FALSE;
   if (!cage->set_ids || chown (path, cage->uid, cage->gid) == 0)
     return TRUE;
@@ -483,7 +483,8 @@ moosh_fetch (const MooshFetch *fetch, const char *url, const guint8 commit[MOOSH
   f.tree = g_build_filename (f.base, "blueprint", NULL);
   f.deadline_us = g_get_monotonic_time () + (gint64)fetch->timeout_s * G_USEC_PER_SEC;
   init[4] = f.git_dir;
-  if (!prepare (&f, error) || !write_config (&f, error) || (f.caged && (!write_passwd (&f, error) || !write_ssh_key (&f, error))))
+  if (!prepare (&f, error) || !write_config (&f, error)
+      || (f.caged && (!write_passwd (&f, error) || !write_ssh_key (&f, error))))
     return FALSE;
   if (g_mkdir (tree, 0755) != 0
       || (f.caged && fetch->cage.set_ids && chown (tree, fetch->cage.uid, fetch->cage.gid) != 0))

@@ -49,8 +49,9 @@ char *moosh_nix_add (const MooshNix *nix, const MooshNixJob *job, const char *di
 char *moosh_nix_instantiate (const MooshNix *nix, const MooshNixJob *job, const char *tree,
                              const char *attribute, GError **error);
 
-/** Take from the binary caches what is there of a derivation and of what it is built with. Builds nothing, for it is the
- * one command that has a network. TRUE also when nothing was there; FALSE: the job's errors. */
+/** Take from the binary caches what is there of a derivation and of what it is built with. Builds
+ * nothing, for it is the one command that has a network. TRUE also when nothing was there; FALSE:
+ * the job's errors. */
 gboolean moosh_nix_substitute (const MooshNix *nix, const MooshNixJob *job, const char *drv,
                                GError **error);
 

@@ -71,8 +71,8 @@ GBytes *moosh_request_encode (const MooshRequest *request, GError **error);
 
 /** Decode and check what a stranger sent. `allow_file`: file:// URLs are fine with us.
  * MOOSH_ERROR_PROTOCOL: not the format; MOOSH_ERROR_USAGE: a field breaks a rule;
- * MOOSH_ERROR_LIMIT: too long. moosh_request_encode of the result gives the same bytes, unless there
- * were unknown odd keys. */
+ * MOOSH_ERROR_LIMIT: too long. moosh_request_encode of the result gives the same bytes, unless
+ * there were unknown odd keys. */
 MooshRequest *moosh_request_decode (gconstpointer bytes, gsize len, gboolean allow_file,
                                     GError **error);
 

@@ -73,15 +73,10 @@ say_step (const char *step, gpointer unused)
 }
 
 static JsonObject *
-outcome (const MooshSystem *system, const GError *error)
+success (const MooshSystem *system)
 {
-  g_autoptr (GBytes) digest = NULL;
+  g_autoptr (GBytes) digest = g_bytes_new (system->log_digest, sizeof system->log_digest);
 
-  if (system == NULL)
-    return moosh_json_build ("ok", 'b', FALSE, "kind", 's',
-                             moosh_error_name ((MooshError)error->code), "message", 's',
-                             error->message, NULL);
-  digest = g_bytes_new (system->log_digest, sizeof system->log_digest);
   return moosh_json_build ("ok", 'b', TRUE, "store_path", 's', system->store_path, "kernel", 's',
                            system->kernel, "initrd", 's', system->initrd, "cmdline", 's',
                            system->cmdline, "store", 's', system->store_image, "cached", 'b',
@@ -89,44 +84,91 @@ outcome (const MooshSystem *system, const GError *error)
                            digest, NULL);
 }
 
+static struct {
+  char *state, *nix, *guest, *url, *commit, *attribute, *policy, *log;
+  char *ssh_key, *nixpkgs, *substituters, *trusted;
+  char **limits, **keep;
+  gboolean allow_file, allow_private, collect;
+  int uid;
+} set;
+
+static const GOptionEntry entries[]
+    = { { "state", 0, 0, G_OPTION_ARG_FILENAME, &set.state, "State directory", "DIR" },
+        { "nix", 0, 0, G_OPTION_ARG_FILENAME, &set.nix, "The nix directory", "DIR" },
+        { "guest", 0, 0, G_OPTION_ARG_FILENAME, &set.guest, "The guest directory", "DIR" },
+        { "url", 0, 0, G_OPTION_ARG_STRING, &set.url, "Repository", "URL" },
+        { "commit", 0, 0, G_OPTION_ARG_STRING, &set.commit, "Commit", "HEX" },
+        { "attribute", 0, 0, G_OPTION_ARG_STRING, &set.attribute, "Attribute", "NAME" },
+        { "policy", 0, 0, G_OPTION_ARG_STRING, &set.policy, "Software policy", "TEXT" },
+        { "log", 0, 0, G_OPTION_ARG_FILENAME, &set.log, "Log file", "FILE" },
+        { "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &set.limits, "Set a limit", "NAME=N" },
+        { "nixpkgs", 0, 0, G_OPTION_ARG_FILENAME, &set.nixpkgs, "<nixpkgs>", "DIR" },
+        { "substituters", 0, 0, G_OPTION_ARG_STRING, &set.substituters, "Binary caches", "URLS" },
+        { "trusted-keys", 0, 0, G_OPTION_ARG_STRING, &set.trusted, "Their keys", "KEYS" },
+        { "ssh-key", 0, 0, G_OPTION_ARG_FILENAME, &set.ssh_key, "For ssh:// URLs", "FILE" },
+        { "uid", 0, 0, G_OPTION_ARG_INT, &set.uid, "Build user and group", "N" },
+        { "allow-file", 0, 0, G_OPTION_ARG_NONE, &set.allow_file, "file:// URLs", NULL },
+        { "allow-private", 0, 0, G_OPTION_ARG_NONE, &set.allow_private, "Private hosts", NULL },
+        { "collect", 0, 0, G_OPTION_ARG_NONE, &set.collect, "Collect garbage instead", NULL },
+        { "keep", 0, 0, G_OPTION_ARG_STRING_ARRAY, &set.keep, "A system to keep", "STOREPATH" },
+        G_OPTION_ENTRY_NULL };
+
+static MooshBuilder *
+make_builder (GError **error)
+{
+  MooshBuilderConfig config = { .state_dir = set.state,
+                                .nix_dir = set.nix,
+                                .guest_dir = set.guest,
+                                .uid = (uid_t)set.uid,
+                                .gid = (gid_t)set.uid,
+                                .allow_file = set.allow_file,
+                                .allow_private_hosts = set.allow_private,
+                                .ssh_key = set.ssh_key,
+                                .nixpkgs_dir = set.nixpkgs,
+                                .substituters = set.substituters,
+                                .trusted_keys = set.trusted };
+
+  for (char **limit = set.limits; limit != NULL && *limit != NULL; limit++)
+    if (!set_limit (&config.limits, *limit))
+      g_error ("no such limit: %s", *limit);
+  return moosh_builder_new (&config, error);
+}
+
+static JsonObject *
+collect (MooshBuilder *builder, GError **error)
+{
+  const char *const nothing[] = { NULL };
+  const char *const *keep = set.keep != NULL ? (const char *const *)set.keep : nothing;
+  guint64 freed = 0;
+
+  if (!moosh_builder_collect (builder, keep, &freed, error))
+    return NULL;
+  return moosh_json_build ("ok", 'b', TRUE, "freed", 'i', (gint64)freed, NULL);
+}
+
+static JsonObject *
+build (MooshBuilder *builder, GError **error)
+{
+  g_autoptr (MooshRequest) request = moosh_request_new ();
+  g_autoptr (MooshSystem) system = NULL;
+
+  request->url = g_strdup (set.url);
+  request->attribute = g_strdup (set.attribute);
+  if (moosh_hex_decode (set.commit, request->commit, sizeof request->commit) != MOOSH_OK)
+    g_error ("bad commit: %s", set.commit);
+  system = moosh_builder_build (builder, request, set.policy, set.log, say_step, NULL, cancellable,
+                                error);
+  return system != NULL ? success (system) : NULL;
+}
+
 int
 main (int argc, char **argv)
 {
-  MooshBuilderConfig config = { 0 };
-  g_autofree char *state = NULL, *nix = NULL, *guest = NULL, *url = NULL, *commit = NULL,
-                  *attribute = NULL, *policy = NULL, *log = NULL, *ssh_key = NULL, *nixpkgs = NULL,
-                  *substituters = NULL, *trusted = NULL, *text = NULL;
-  g_auto (GStrv) limits = NULL, keep = NULL;
-  gboolean allow_file = FALSE, allow_private = FALSE, collect = FALSE;
-  int uid = 0;
-  const GOptionEntry entries[]
-      = { { "state", 0, 0, G_OPTION_ARG_FILENAME, &state, "State directory", "DIR" },
-          { "nix", 0, 0, G_OPTION_ARG_FILENAME, &nix, "The nix directory", "DIR" },
-          { "guest", 0, 0, G_OPTION_ARG_FILENAME, &guest, "The guest directory", "DIR" },
-          { "url", 0, 0, G_OPTION_ARG_STRING, &url, "Repository", "URL" },
-          { "commit", 0, 0, G_OPTION_ARG_STRING, &commit, "Commit", "HEX" },
-          { "attribute", 0, 0, G_OPTION_ARG_STRING, &attribute, "Attribute", "NAME" },
-          { "policy", 0, 0, G_OPTION_ARG_STRING, &policy, "Software policy", "TEXT" },
-          { "log", 0, 0, G_OPTION_ARG_FILENAME, &log, "Log file", "FILE" },
-          { "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &limits, "Set a limit", "NAME=N" },
-          { "nixpkgs", 0, 0, G_OPTION_ARG_FILENAME, &nixpkgs, "<nixpkgs>", "DIR" },
-          { "substituters", 0, 0, G_OPTION_ARG_STRING, &substituters, "Binary caches", "URLS" },
-          { "trusted-keys", 0, 0, G_OPTION_ARG_STRING, &trusted, "Their keys", "KEYS" },
-          { "ssh-key", 0, 0, G_OPTION_ARG_FILENAME, &ssh_key, "For ssh:// URLs", "FILE" },
-          { "uid", 0, 0, G_OPTION_ARG_INT, &uid, "Build user and group", "N" },
-          { "allow-file", 0, 0, G_OPTION_ARG_NONE, &allow_file, "file:// URLs", NULL },
-          { "allow-private", 0, 0, G_OPTION_ARG_NONE, &allow_private, "Private hosts", NULL },
-          { "collect", 0, 0, G_OPTION_ARG_NONE, &collect, "Collect garbage instead", NULL },
-          { "keep", 0, 0, G_OPTION_ARG_STRING_ARRAY, &keep, "A system to keep", "STOREPATH" },
-          G_OPTION_ENTRY_NULL };
   g_autoptr (GOptionContext) options = g_option_context_new (NULL);
-  g_autoptr (MooshRequest) request = moosh_request_new ();
   g_autoptr (MooshBuilder) builder = NULL;
-  g_autoptr (MooshSystem) system = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (JsonObject) result = NULL;
-  const char *const nothing[] = { NULL };
-  guint64 freed = 0;
+  g_autofree char *text = NULL;
   sigset_t term;
 
   sigemptyset (&term);
@@ -136,40 +178,15 @@ main (int argc, char **argv)
   g_option_context_add_main_entries (options, entries, NULL);
   if (!g_option_context_parse (options, &argc, &argv, &error))
     g_error ("%s", error->message);
-  for (char **limit = limits; limit != NULL && *limit != NULL; limit++)
-    if (!set_limit (&config.limits, *limit))
-      g_error ("no such limit: %s", *limit);
   g_thread_unref (g_thread_new ("term", await_term, NULL));
-  config.state_dir = state;
-  config.nix_dir = nix;
-  config.guest_dir = guest;
-  config.ssh_key = ssh_key;
-  config.nixpkgs_dir = nixpkgs;
-  config.substituters = substituters;
-  config.trusted_keys = trusted;
-  config.uid = (uid_t)uid;
-  config.gid = (gid_t)uid;
-  config.allow_file = allow_file;
-  config.allow_private_hosts = allow_private;
-  builder = moosh_builder_new (&config, &error);
-  if (builder != NULL && collect)
-    {
-      if (moosh_builder_collect (builder, keep != NULL ? (const char *const *)keep : nothing,
-                                 &freed, &error))
-        result = moosh_json_build ("ok", 'b', TRUE, "freed", 'i', (gint64)freed, NULL);
-    }
-  else if (builder != NULL)
-    {
-      request->url = g_strdup (url);
-      request->attribute = g_strdup (attribute);
-      if (moosh_hex_decode (commit, request->commit, sizeof request->commit) != MOOSH_OK)
-        g_error ("bad commit: %s", commit);
-      system = moosh_builder_build (builder, request, policy, log, say_step, NULL, cancellable,
-                                    &error);
-    }
+  builder = make_builder (&error);
+  if (builder != NULL)
+    result = set.collect ? collect (builder, &error) : build (builder, &error);
   if (result == NULL)
-    result = outcome (system, error);
+    result = moosh_json_build ("ok", 'b', FALSE, "kind", 's',
+                               moosh_error_name ((MooshError)error->code), "message", 's',
+                               error->message, NULL);
   text = moosh_json_print (result, FALSE);
   puts (text);
-  return system != NULL || error == NULL ? 0 : moosh_error_exit_code (error);
+  return error == NULL ? 0 : moosh_error_exit_code (error);
 }

@@ -78,7 +78,6 @@ test_bytes (void)
 {
   g_autoptr (MooshRequest) request = sample ();
   g_autoptr (GBytes) bytes = NULL;
-  g_autoptr (GString) hex = g_string_new (NULL);
   guint8 hash[32];
   g_autofree char *got = NULL, *want = NULL;
   gsize len;
