@@ -191,7 +191,8 @@ class Chain:
         return done.stdout.strip()
 
     def token_balance(self, address):
-        return int(self.call(self.contract("testUsd"), "balanceOf(address)(uint256)", address).split()[0])
+        call = {"to": self.contract("testUsd"), "data": "0x70a08231" + address[2:].lower().rjust(64, "0")}  # balanceOf
+        return int(self.rpc("eth_call", call, "latest"), 16)
 
     def now(self):
         return int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
@@ -328,8 +329,8 @@ class World:
             raise
         return self
 
-    def party(self, name, provider=False, **more):
-        party = Party(name, self.dir / name, self.chain, provider)
+    def party(self, name, provider=False, env=None, **more):
+        party = Party(name, self.dir / name, self.chain, provider, env)
         self.parties[name] = party
         return party.init(**more)
 
