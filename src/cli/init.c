@@ -7,6 +7,7 @@
 #include "cli/text.h"
 #include "cli/view.h"
 #include "core/bytes/bytes.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -235,6 +236,13 @@ is_endpoint (const char *text)
 }
 
 static gboolean
+is_ipv4 (const char *host)
+{
+  struct in_addr address;
+  return inet_pton (AF_INET, host, &address) == 1;
+}
+
+static gboolean
 set_chain (Cli *cli, GKeyFile *config, GError **error)
 {
   char **urls = cli_values (cli, "rpc");
@@ -291,6 +299,24 @@ write_config (Cli *cli, GError **error)
   return g_key_file_save_to_file (config, path, error);
 }
 
+/* A provider's machines are reached at the host the node is: their SSH ports listen there too. */
+static gboolean
+write_vmmd_config (Cli *cli, GError **error)
+{
+  g_autofree char *path = cli_path (cli, "vmmd.conf");
+  const char *listen = cli_value (cli, "listen");
+  g_autofree char *host
+      = listen ? g_strndup (listen, (gsize)(strrchr (listen, ':') - listen)) : NULL;
+  g_autoptr (GKeyFile) config = g_key_file_new ();
+
+  if (host == NULL || !cli_is_provider (cli) || g_file_test (path, G_FILE_TEST_EXISTS))
+    return TRUE;
+  g_key_file_set_string (config, "network", "listen_host", is_ipv4 (host) ? host : "0.0.0.0");
+  if (!is_ipv4 (host))
+    g_key_file_set_string (config, "network", "public_host", host);
+  return g_key_file_save_to_file (config, path, error);
+}
+
 gboolean
 cli_init (Cli *cli, GError **error)
 {
@@ -317,7 +343,7 @@ cli_init (Cli *cli, GError **error)
     }
   if (deployment != NULL && !take_deployment (cli, deployment, &changed, error))
     return FALSE;
-  if (!write_config (cli, error) || !make_wallet (cli, error)
+  if (!write_config (cli, error) || !write_vmmd_config (cli, error) || !make_wallet (cli, error)
       || !write_policy (cli, changed, error))
     return FALSE;
   cli_say ("The node is set up in %s. Start it with `moosh node start`%s.", cli->state_dir,

@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/doctor.h"
+#include "cli/process.h"
 #include "cli/text.h"
 #include "cli/view.h"
 #include <string.h>
@@ -81,6 +82,37 @@ check_room (JsonObject *host, JsonArray *findings)
                  "nothing keeps this host's clock right");
 }
 
+static gboolean
+is_loopback (const char *host)
+{
+  return g_str_has_prefix (host, "127.") || strcmp (host, "localhost") == 0
+         || strcmp (host, "::1") == 0 || strcmp (host, "[::1]") == 0;
+}
+
+/* Can clients come here at all: to the node, and to the machines' SSH ports? */
+static void
+check_reach (Cli *cli, JsonObject *host, JsonArray *findings)
+{
+  g_autoptr (JsonObject) status = cli_ask_node (cli, "node.status", NULL, NULL);
+  const char *address = status ? moosh_json_string_or (status, "address", NULL) : NULL;
+  const char *listen = moosh_json_string_or (host, "listen_host", "");
+  g_autofree char *init = g_strdup_printf (
+      "moosh --state %s init --listen HOST:PORT, then node stop and node start", cli->state_dir);
+  const char *at = address ? strchr (address, '@') : NULL;
+
+  if (status == NULL)
+    return;
+  if (at == NULL)
+    cli_finding (findings, CLI_BROKEN, "reach", init,
+                 "this node listens nowhere: no client can hand over a request");
+  else if (is_loopback (listen) && !is_loopback (at + 1))
+    cli_finding (findings, CLI_WARNING, "reach",
+                 "set [network] listen_host in vmmd.conf to the address clients reach",
+                 "machines' SSH ports listen on %s only, the node on %s", listen, at + 1);
+  else
+    cli_finding (findings, CLI_FINE, "reach", NULL, "clients find this node at %s", at + 1);
+}
+
 static void
 check_orders (Cli *cli, JsonArray *findings)
 {
@@ -105,8 +137,15 @@ cli_check_host (Cli *cli, JsonArray *findings)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (JsonObject) host = cli_call (cli, CLI_VMMD, "host.measure", NULL, 120000, &error);
+  g_autofree char *init = g_strdup_printf (
+      "moosh --state %s init --provider, then node stop and node start", cli->state_dir);
   g_autofree char *start = g_strdup_printf ("moosh --state %s node start", cli->state_dir);
 
+  if (!cli_is_provider (cli))
+    {
+      cli_finding (findings, CLI_BROKEN, "provider", init, "this node is not set up to sell");
+      return;
+    }
   if (host == NULL)
     {
       cli_finding (findings, CLI_BROKEN, "vmmd", start, "the machine manager does not answer: %s",
@@ -120,5 +159,6 @@ cli_check_host (Cli *cli, JsonArray *findings)
   check_acceleration (host, findings);
   check_tools (host, findings);
   check_room (host, findings);
+  check_reach (cli, host, findings);
   check_orders (cli, findings);
 }

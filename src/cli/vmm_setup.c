@@ -2,6 +2,7 @@
  * changes nothing. */
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/process.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/view.h"
@@ -518,6 +519,33 @@ check_funds (Setup *s, const VmmPlan *plan, GError **error)
   return TRUE;
 }
 
+/* What a provider cannot do without, said before anything is measured. */
+static gboolean
+check_node (Cli *cli, GError **error)
+{
+  g_autoptr (JsonObject) node = NULL;
+
+  if (!cli_is_provider (cli))
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED,
+                   "this node is not set up to sell: `moosh --state %s init --provider`, then "
+                   "`node stop` and `node start`",
+                   cli->state_dir);
+      return FALSE;
+    }
+  node = cli_ask_node (cli, "node.status", NULL, error);
+  if (node == NULL)
+    return FALSE;
+  if (moosh_json_string_or (node, "address", NULL) != NULL)
+    return TRUE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED,
+               "this node listens nowhere, so no client could reach it: `moosh --state %s init "
+               "--listen HOST:PORT`, then "
+               "`node stop` and `node start`",
+               cli->state_dir);
+  return FALSE;
+}
+
 gboolean
 cli_vmm_setup (Cli *cli, GError **error)
 {
@@ -525,7 +553,7 @@ cli_vmm_setup (Cli *cli, GError **error)
   g_auto (VmmAnswers) answers = { { NULL } };
   g_autoptr (VmmPlan) plan = NULL;
 
-  if (!preseed (cli, &answers, error) || !measure (&s, error))
+  if (!preseed (cli, &answers, error) || !check_node (cli, error) || !measure (&s, error))
     return FALSE;
   show_measure (&s);
   if (!ask_all (&s, &answers, error))

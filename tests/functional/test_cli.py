@@ -552,6 +552,18 @@ def test_the_doctor_of_a_provider_looks_at_the_host(world):
     vmmd.answers["host.measure"] = {**host, "nix": None, "isolation": "none", "accel": "none", "ports_free": 0}
     done = world.run("doctor", program=VMM)
     assert done.returncode == 1 and done.stderr.startswith("4 broken")
+    vmmd.answers["host.measure"] = {**host, "listen_host": "127.0.0.1"}
+    world.node.answers["node.status"] = {**STATUS, "address": "02ee@192.0.2.1:7000"}
+    assert "SSH ports listen on 127.0.0.1 only" in world.run("doctor").stdout
+    world.node.answers["node.status"] = {**STATUS, "address": None}
+    done = world.run("doctor")
+    assert done.returncode == 1 and "listens nowhere" in done.stdout and "--listen" in done.stdout
+    done = world.run("setup", "--auto", program=VMM)
+    assert done.returncode == 1 and "listens nowhere" in done.stderr
+    (world.state / "mooshd.conf").write_text("[chain]\nrpc=http://127.0.0.1:8545\n")
+    for command in ("doctor", "setup"):
+        done = world.run(command, program=VMM)
+        assert done.returncode == 1 and "init --provider" in done.stdout + done.stderr
 
 
 # ---- completion
@@ -638,6 +650,7 @@ def test_init_makes_a_node_and_again_changes_nothing(installed):
     config = (state / "mooshd.conf").read_text()
     for line in ("rpc=http://127.0.0.1:8545;https://example.org/k;", "listen=127.0.0.1:7001", "enabled=true"):
         assert line in config
+    assert "listen_host=127.0.0.1" in (state / "vmmd.conf").read_text()
     assert state.stat().st_mode & 0o777 == 0o700
     calls = installed.calls()
     assert [c["args"][2] for c in calls] == ["--init", "--write-policy"]
@@ -645,6 +658,16 @@ def test_init_makes_a_node_and_again_changes_nothing(installed):
     again = installed(*args)
     assert again.returncode == 0 and again.stdout == "" and (state / "mooshd.conf").read_text() == config
     assert len(installed.calls()) == 2
+
+
+def test_init_of_a_provider_with_a_name(installed):
+    common = ["--deployment", installed.dir / "deployment.json", "--passphrase-file", installed.dir / "secret"]
+    assert installed("--rpc", "http://h", "--provider", "--listen", "pia.example.org:7001", *common).returncode == 0
+    config = (installed.dir / "state/vmmd.conf").read_text()
+    assert "listen_host=0.0.0.0" in config and "public_host=pia.example.org" in config
+    (installed.dir / "state/vmmd.conf").write_text("# my own\n")
+    assert installed("--listen", "192.0.2.1:7001", "--passphrase-file", installed.dir / "secret").returncode == 0
+    assert (installed.dir / "state/vmmd.conf").read_text() == "# my own\n"
 
 
 def test_init_brings_an_existing_wallet_and_new_limits(installed):
