@@ -1,0 +1,195 @@
+"""From `moosh take` to an SSH banner through the whole system, beside QEMU started by hand on the same image.
+
+An order's time begins when the command is started and ends when the client's node has told where the machine is and an SSH
+server there has spoken. The bare boot is the same kernel, initrd, command line, seed, memory and processors, with a fresh
+disk of the same size: no user of its own, no sandbox, no limits, no encryption, no chain. The two take turns, so what else
+runs on the machine slows both; the figure is the median of the differences of the pairs.
+"""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from statistics import median
+
+import world as w
+
+WAIT_S = 300
+LOOK_S = 0.01
+
+
+class Rpc:
+    """A daemon's socket, held open: looking often must not cost a connection each time."""
+
+    def __init__(self, party, daemon):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(party.dir / f"{daemon}.sock"))
+        self.lines = self.socket.makefile("r")
+
+    def call(self, method, **params):
+        self.socket.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
+        answer = json.loads(self.lines.readline())
+        if "error" in answer:
+            raise w.Failed(f"{method}: {answer['error']['message']}")
+        return answer["result"]
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+
+def banner(host, port, deadline):
+    """Wait for an SSH server to speak; returns when it did."""
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection((host, port), timeout=1) as s:
+                s.settimeout(1)
+                if s.recv(4) == b"SSH-":
+                    return time.monotonic()
+        except OSError:
+            pass
+        time.sleep(LOOK_S)
+    raise w.Failed(f"no SSH server answered on {host}:{port}")
+
+
+# ---- the whole system
+
+class Watch(threading.Thread):
+    """Writes down when a daemon's answer about one machine changes."""
+
+    def __init__(self, party, daemon, method, params, word):
+        super().__init__(daemon=True)
+        self.rpc, self.method, self.params, self.word = Rpc(party, daemon), method, params, word
+        self.seen, self.stopping = [], False
+
+    def run(self):
+        while not self.stopping:
+            try:
+                now = self.word(self.rpc.call(self.method, **self.params))
+            except w.Failed:
+                now = None  # not there yet
+            if now is not None and (not self.seen or self.seen[-1][1] != now):
+                self.seen.append((time.monotonic(), now))
+            time.sleep(LOOK_S)
+        self.rpc.close()
+
+    def stop(self):
+        self.stopping = True
+        self.join()
+        return self.seen
+
+
+def order(provider, client, blueprint, name):
+    """One order; returns (seconds to SSH, seconds until the client's node has acknowledged, the moments between)."""
+    offer = client.call("offers.list")["offers"][0]["id"]
+    agreement = max((d["agreement"] for d in client.call("agreement.list", all=True)["deployments"]), default=0) + 1
+    theirs = Watch(provider, "vmmd", "machine.status", {"agreement": str(agreement)},
+                   lambda m: f"machine {m['state']}" + (f" ({m['step']})" if m.get("step") else ""))
+    ours = Watch(client, "mooshd", "agreement.show", {"deployment": name},
+                 lambda d: f"agreement {d['state']}" + (", endpoint known" if d.get("endpoint") else ""))
+    begun = time.monotonic()
+    deadline = begun + WAIT_S
+    theirs.start()
+    ours.start()
+    rpc = Rpc(client, "mooshd")
+    try:
+        client.run("--yes", "take", offer, "--blueprint", blueprint, "--name", name, "--for", "2h", "--no-wait")
+        taken = time.monotonic()
+        while not (d := rpc.call("agreement.show", deployment=name)).get("endpoint"):
+            if d["over"] or time.monotonic() > deadline:
+                raise w.Failed(f"order {name}: {d['state']}: {d.get('error')}")
+            time.sleep(LOOK_S)
+        ready = banner(d["endpoint"]["host"], d["endpoint"]["port"], deadline)
+        while (d := rpc.call("agreement.show", deployment=name))["state"] != "active":
+            if d["over"] or time.monotonic() > deadline:
+                raise w.Failed(f"order {name}: {d['state']}: {d.get('error')}")
+            time.sleep(LOOK_S)
+        active = time.monotonic()
+    finally:
+        rpc.close()
+        moments = theirs.stop() + ours.stop()
+    moments = sorted([*moments, (taken, "take returned"), (ready, "client reads the SSH banner")])
+    return ready - begun, active - begun, [(round(t - begun, 3), what) for t, what in moments], d
+
+
+def close(provider, client, name):
+    """End an order and wait until the host is as it was: capacity back, guest gone, a spare disk ready, nothing running."""
+    client.run("--yes", "close", name)
+    spare = provider.dir / "vm/spare"
+
+    def calm():
+        machines = provider.call("machine.list", daemon="vmmd")["machines"]
+        return (all(m["state"] in ("retained", "destroyed", "released") for m in machines) and spare.exists()
+                and client.call("offers.list")["offers"])
+    w.wait_until(calm, 120, "a calm host")
+
+
+# ---- QEMU by hand
+
+def take_image(pid, directory):
+    """The files a running guest of ours was started with, found through its descriptors; returns what a bare boot needs."""
+    argv = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    option = {a: argv[i + 1] for i, a in enumerate(argv[:-1]) if a.startswith("-")}
+    sets = {argv[i + 1].split(",")[0].split("=")[1]: argv[i + 1].split("fd=")[1] for i, a in enumerate(argv) if a == "-add-fd"}
+
+    def copy(fd, name):
+        shutil.copyfile(f"/proc/{pid}/fd/{fd}", directory / name)
+        return directory / name
+    disk = json.loads(subprocess.run(["qemu-img", "info", "-U", "--output=json", f"/proc/{pid}/fd/{sets['3']}"], check=True,
+                                     capture_output=True, text=True).stdout)
+    return {"option": option, "seed": copy(sets["1"], "seed.iso"), "disk_bytes": disk["virtual-size"],
+            "kernel": copy(option["-kernel"].rsplit("/", 1)[1], "kernel"),
+            "initrd": copy(option["-initrd"].rsplit("/", 1)[1], "initrd")}
+
+
+def bare(image, directory):
+    """Boot the image with plain QEMU; returns seconds from its start to the SSH banner."""
+    port, disk, o = w.free_port(), directory / "disk.qcow2", image["option"]
+    disk.unlink(missing_ok=True)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, str(image["disk_bytes"])], check=True)
+    argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M", o["-M"], "-accel", o["-accel"],
+            "-cpu", o["-cpu"], "-m", o["-m"], "-smp", o["-smp"], "-kernel", image["kernel"], "-initrd", image["initrd"],
+            "-append", o["-append"], "-serial", f"file:{directory}/console",
+            "-netdev", f"user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:{port}-:22",
+            "-device", "virtio-net-pci,netdev=net,romfile=", "-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng",
+            "-blockdev", f"node-name=seed,driver=raw,read-only=on,file.driver=file,file.filename={image['seed']}",
+            "-device", "virtio-blk-pci,drive=seed,serial=seed",
+            "-blockdev", f"node-name=data,driver=qcow2,discard=unmap,file.driver=file,file.filename={disk}",
+            "-device", "virtio-blk-pci,drive=data,serial=data0"]
+    begun = time.monotonic()
+    qemu = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        return banner("127.0.0.1", port, begun + WAIT_S) - begun
+    finally:
+        qemu.kill()
+        qemu.wait()
+
+
+# ---- both in turns
+
+def measure(provider, client, blueprint, directory, rounds, say):
+    """Returns the pairs [(order, bare, acknowledged)], and the moments of the last order."""
+    _, _, _, d = order(provider, client, blueprint, "warm-up")  # builds the image
+    machine = provider.call("machine.status", daemon="vmmd", agreement=str(d["agreement"]))
+    image = take_image(machine["pid"], directory)
+    close(provider, client, "warm-up")
+    pairs, moments = [], []
+    for n in range(rounds):
+        by_hand = bare(image, directory)
+        to_ssh, to_active, moments, d = order(provider, client, blueprint, f"bench-{n}")
+        pairs.append((to_ssh, by_hand, to_active))
+        say(f"order {to_ssh:.2f} s, bare QEMU {by_hand:.2f} s, difference {to_ssh - by_hand:.2f} s; load {os.getloadavg()[0]:.1f}")
+        for at, what in moments:
+            say(f"    {at:7.3f}  {what}")
+        close(provider, client, f"bench-{n}")
+    return pairs, moments
+
+
+def lines(pairs):
+    overhead = median(a - b for a, b, _ in pairs)
+    return [f"BENCH order_to_ssh_overhead_s {overhead:.2f} s peer=bare_qemu_boot_s {median(b for _, b, _ in pairs):.2f}",
+            f"BENCH order_to_ssh_s {median(a for a, _, _ in pairs):.2f} s",
+            f"BENCH order_to_acknowledged_s {median(c for _, _, c in pairs):.2f} s"]
