@@ -46,16 +46,21 @@ moosh_fence_rules (gint64 uid_first, gint64 uid_count, const gint64 *online, gui
     g_string_append_printf (rules, "%s%" G_GINT64_FORMAT, i == 0 ? "    elements = { " : ", ",
                             online[i]);
   g_string_append (rules, n_online > 0 ? " }\n  }\n" : "  }\n");
-  g_string_append (rules, "  chain guest {\n    ct state established,related accept\n");
+  /* TCP is told at once and in its own words: an ICMP answer would leave the guest's connection
+   * hanging */
+  g_string_append (rules,
+                   "  chain refuse {\n    meta l4proto tcp reject with tcp reset\n    reject\n  }\n"
+                   "  chain guest {\n    ct state established,related accept\n");
   append_name_servers (rules, resolv_conf);
-  g_string_append (rules, "    fib daddr type { local, broadcast, multicast, anycast } reject\n"
-                          "    ip daddr { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, "
-                          "169.254.0.0/16, 172.16.0.0/12,"
-                          " 192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3 } reject\n"
-                          "    ip6 daddr { ::/96, ::ffff:0:0/96, 64:ff9b::/96, fc00::/7, "
-                          "fe80::/10, fec0::/10, ff00::/8 } reject\n"
-                          "    meta skuid @online accept\n"
-                          "    reject\n  }\n");
+  g_string_append (rules,
+                   "    fib daddr type { local, broadcast, multicast, anycast } goto refuse\n"
+                   "    ip daddr { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, "
+                   "169.254.0.0/16, 172.16.0.0/12,"
+                   " 192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3 } goto refuse\n"
+                   "    ip6 daddr { ::/96, ::ffff:0:0/96, 64:ff9b::/96, fc00::/7, "
+                   "fe80::/10, fec0::/10, ff00::/8 } goto refuse\n"
+                   "    meta skuid @online accept\n"
+                   "    goto refuse\n  }\n");
   g_string_append_printf (
       rules,
       "  chain output {\n    type filter hook output priority filter; policy accept;\n"
