@@ -149,10 +149,11 @@ copy_file (const char *from, const char *to, GError **error)
          && g_file_set_contents (to, text, (gssize)len, error);
 }
 
-/* The kept system, its log beside it; NULL without an error: not built before, or no longer whole.
+/* With the builder's lock, so that nothing is forgotten meanwhile. The kept system, its log beside
+ * it; NULL without an error: not built before, or no longer whole.
  */
 static MooshSystem *
-recall (MooshBuildJob *job, GError **error)
+recall_locked (MooshBuildJob *job, GError **error)
 {
   g_autofree char *record = system_path (job, "record"), *log = system_path (job, "log");
   g_autoptr (GKeyFile) file = g_key_file_new ();
@@ -170,8 +171,23 @@ recall (MooshBuildJob *job, GError **error)
   if (!moosh_policy_allows_closure (job->policy, (const char *const *)closure, error)
       || !copy_file (log, job->log_path, error))
     return NULL;
+  utimensat (AT_FDCWD, record, NULL, 0); /* used just now */
   system->cached = TRUE;
   return g_steal_pointer (&system);
+}
+
+static MooshSystem *
+recall (MooshBuildJob *job, GError **error)
+{
+  MooshBuilder *b = job->builder;
+  MooshSystem *system;
+
+  g_mutex_lock (&b->lock);
+  while (b->collecting)
+    g_cond_wait (&b->changed, &b->lock);
+  system = recall_locked (job, error);
+  g_mutex_unlock (&b->lock);
+  return system;
 }
 
 /* Root first, record last: a record always names something that is kept. */
@@ -351,6 +367,8 @@ moosh_builder_build (MooshBuilder *builder, const MooshRequest *request, const c
     {
       job.key = cache_key (&job);
       system = recall (&job, &cause);
+      if (system == NULL && cause == NULL)
+        moosh_builder_make_room (builder);
       if (system == NULL && cause == NULL && moosh_build_job_begin (&job, &cause))
         system = build (&job, step, user_data, &cause);
     }

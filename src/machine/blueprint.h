@@ -31,6 +31,8 @@ typedef struct {
   guint64 kernel_bytes;  /* of the results [64 MiB] */
   guint64 initrd_bytes;  /* [512 MiB] */
   guint concurrent;      /* builds at a time; the others wait [2] */
+  guint64 store_bytes;   /* of everything kept; then what is not in use is forgotten [16 GiB] */
+  guint keep_s;          /* but not what was built or found again so lately [3600] */
 } MooshBuildLimits;
 
 /** All strings are copied. */
@@ -52,6 +54,10 @@ typedef struct {
                                "": none */
   const char *trusted_keys; /* whose signatures count there */
   const char *ssh_key;      /* private key file for ssh:// URLs; NULL: none */
+  /* Store paths of the systems that machines run, new and NULL-terminated: asked, on a build's
+   * thread, before a store that is full is cleaned. NULL: it is never cleaned by itself. */
+  char **(*in_use) (gpointer data);
+  gpointer in_use_data;
   MooshBuildLimits limits;
 } MooshBuilderConfig;
 

@@ -47,6 +47,8 @@ fill_limits (MooshBuildLimits *l)
   DEFAULT (kernel_bytes, 64 * mib);
   DEFAULT (initrd_bytes, 512 * mib);
   DEFAULT (concurrent, 2);
+  DEFAULT (store_bytes, 16384 * mib);
+  DEFAULT (keep_s, 3600);
 #undef DEFAULT
   l->concurrent = MIN (l->concurrent, CONCURRENT_MAX);
   l->log_bytes = MAX (l->log_bytes, LOG_BYTES_MIN);
@@ -148,6 +150,8 @@ moosh_builder_new (const MooshBuilderConfig *config, GError **error)
   b->ssh_key = g_strdup (config->ssh_key);
   b->allow_file = config->allow_file;
   b->allow_private_hosts = config->allow_private_hosts;
+  b->in_use = config->in_use;
+  b->in_use_data = config->in_use_data;
   b->limits = config->limits;
   fill_limits (&b->limits);
   b->limits_kind = moosh_cgroup_detect (CGROUP_ROOT, NULL);
@@ -256,8 +260,17 @@ is_kept (const char *record, const char *const *keep)
   return out != NULL && g_strv_contains (keep, out);
 }
 
+/* Was it built or found again since? */
+static gboolean
+used_since (const char *record, gint64 since_s)
+{
+  struct stat st;
+
+  return stat (record, &st) == 0 && st.st_mtime > since_s;
+}
+
 static void
-forget_others (MooshBuilder *b, const char *const *keep)
+forget_others (MooshBuilder *b, const char *const *keep, gint64 since_s)
 {
   g_autofree char *systems = g_build_filename (b->state, "systems", NULL);
   g_autoptr (GDir) dir = g_dir_open (systems, 0, NULL);
@@ -268,35 +281,33 @@ forget_others (MooshBuilder *b, const char *const *keep)
       g_autofree char *path = g_build_filename (systems, name, NULL);
       g_autofree char *record = g_build_filename (path, "record", NULL);
 
-      if (is_kept (record, keep))
+      if (is_kept (record, keep) || used_since (record, since_s))
         continue;
       moosh_remove_tree (path);
       moosh_nix_unroot (&b->nix, name);
     }
 }
 
+/* With no build running and none beginning. */
 static gboolean
-collect_alone (MooshBuilder *b, const char *const *keep, guint64 *ret_freed, GError **error)
+collect_alone (MooshBuilder *b, const char *const *keep, gint64 since_s, GError **error)
 {
   g_autofree char *home = NULL;
   g_autofree char *dir = moosh_build_scratch (b, &home, error);
   MooshNixJob job = { .what = "collecting garbage", .home = home, .timeout_s = 600 };
-  guint64 before = moosh_disk_usage (b->nix.store, G_MAXUINT64), after;
   gboolean ok;
 
   if (dir == NULL)
     return FALSE;
-  forget_others (b, keep);
+  forget_others (b, keep, since_s);
   ok = moosh_nix_collect (&b->nix, &job, error);
   moosh_remove_tree (dir);
-  after = moosh_disk_usage (b->nix.store, G_MAXUINT64);
-  if (ok && ret_freed != NULL)
-    *ret_freed = before > after ? before - after : 0;
   return ok;
 }
 
-gboolean
-moosh_builder_collect (MooshBuilder *b, const char *const *keep, guint64 *ret_freed, GError **error)
+/* Keep builds out. FALSE: one is running. */
+static gboolean
+begin_collecting (MooshBuilder *b)
 {
   gboolean ok;
 
@@ -304,13 +315,54 @@ moosh_builder_collect (MooshBuilder *b, const char *const *keep, guint64 *ret_fr
   ok = b->running == 0 && !b->collecting;
   b->collecting = b->collecting || ok;
   g_mutex_unlock (&b->lock);
-  if (!ok)
-    return moosh_build_fail (error, MOOSH_ERROR_CONFLICT,
-                             "builder: a build is running: nothing is collected now");
-  ok = collect_alone (b, keep, ret_freed, error);
+  return ok;
+}
+
+static void
+end_collecting (MooshBuilder *b)
+{
   g_mutex_lock (&b->lock);
   b->collecting = FALSE;
   g_cond_broadcast (&b->changed);
   g_mutex_unlock (&b->lock);
+}
+
+gboolean
+moosh_builder_collect (MooshBuilder *b, const char *const *keep, guint64 *ret_freed, GError **error)
+{
+  guint64 before, after;
+  gboolean ok;
+
+  if (!moosh_builder_prepare (b, error))
+    return FALSE;
+  if (!begin_collecting (b))
+    return moosh_build_fail (error, MOOSH_ERROR_CONFLICT,
+                             "builder: a build is running: nothing is collected now");
+  before = moosh_disk_usage (b->nix.store, G_MAXUINT64);
+  ok = collect_alone (b, keep, G_MAXINT64, error);
+  after = moosh_disk_usage (b->nix.store, G_MAXUINT64);
+  end_collecting (b);
+  if (ok && ret_freed != NULL)
+    *ret_freed = before > after ? before - after : 0;
   return ok;
+}
+
+void
+moosh_builder_make_room (MooshBuilder *b)
+{
+  guint64 max = b->limits.store_bytes;
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) keep = NULL;
+
+  if (b->in_use == NULL || !begin_collecting (b))
+    return;
+  if (moosh_disk_usage (b->nix.store, max) > max)
+    {
+      gint64 since_s = g_get_real_time () / G_USEC_PER_SEC - b->limits.keep_s;
+
+      keep = b->in_use (b->in_use_data);
+      if (!collect_alone (b, (const char *const *)keep, since_s, &error))
+        g_warning ("%s", error->message);
+    }
+  end_collecting (b);
 }

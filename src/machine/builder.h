@@ -13,6 +13,8 @@ struct MooshBuilder {
   char *state, *guest_dir, *nix_dir, *ssh_key;
   gboolean allow_file, allow_private_hosts;
   MooshBuildLimits limits;
+  char **(*in_use) (gpointer data);
+  gpointer in_use_data;
   MooshLimitsKind limits_kind;
   MooshNix nix;
 
@@ -47,6 +49,9 @@ gboolean moosh_build_fail (GError **error, MooshError code, const char *format, 
 
 /** Add the guest's parts and our nix/ directory to the store, once. */
 gboolean moosh_builder_prepare (MooshBuilder *builder, GError **error);
+
+/** When the store is larger than it may be: forget what nobody uses, unless a build is running. */
+void moosh_builder_make_room (MooshBuilder *builder);
 
 /** A fresh directory below work/ and, in it, the build user's home; new strings. */
 char *moosh_build_scratch (MooshBuilder *builder, char **ret_home, GError **error);

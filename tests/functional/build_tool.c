@@ -12,6 +12,16 @@
 #include <string.h>
 
 static GCancellable *cancellable;
+static int exit_code;
+
+static void
+print (JsonObject *object)
+{
+  g_autofree char *text = moosh_json_print (object, FALSE);
+
+  puts (text);
+  json_object_unref (object);
+}
 
 static gpointer
 await_term (gpointer unused)
@@ -47,6 +57,9 @@ set_limit (MooshBuildLimits *limits, const char *assignment)
     { "build_bytes", NULL, &limits->build_bytes },
     { "log_bytes", NULL, &limits->log_bytes },
     { "kernel_bytes", NULL, &limits->kernel_bytes },
+    { "store_bytes", NULL, &limits->store_bytes },
+    { "keep_s", &limits->keep_s, NULL },
+    { "concurrent", &limits->concurrent, NULL },
   };
   const char *equals = strchr (assignment, '=');
 
@@ -85,9 +98,9 @@ success (const MooshSystem *system)
 }
 
 static struct {
-  char *state, *nix, *guest, *url, *commit, *attribute, *policy, *log;
+  char *state, *nix, *guest, *url, *commit, *policy, *log;
   char *ssh_key, *nixpkgs, *substituters, *trusted;
-  char **limits, **keep;
+  char **limits, **keep, **attributes;
   gboolean allow_file, allow_private, collect;
   int uid;
 } set;
@@ -98,7 +111,8 @@ static const GOptionEntry entries[]
         { "guest", 0, 0, G_OPTION_ARG_FILENAME, &set.guest, "The guest directory", "DIR" },
         { "url", 0, 0, G_OPTION_ARG_STRING, &set.url, "Repository", "URL" },
         { "commit", 0, 0, G_OPTION_ARG_STRING, &set.commit, "Commit", "HEX" },
-        { "attribute", 0, 0, G_OPTION_ARG_STRING, &set.attribute, "Attribute", "NAME" },
+        { "attribute", 0, 0, G_OPTION_ARG_STRING_ARRAY, &set.attributes,
+          "Attribute; several are built at once", "NAME" },
         { "policy", 0, 0, G_OPTION_ARG_STRING, &set.policy, "Software policy", "TEXT" },
         { "log", 0, 0, G_OPTION_ARG_FILENAME, &set.log, "Log file", "FILE" },
         { "limit", 0, 0, G_OPTION_ARG_STRING_ARRAY, &set.limits, "Set a limit", "NAME=N" },
@@ -113,6 +127,13 @@ static const GOptionEntry entries[]
         { "keep", 0, 0, G_OPTION_ARG_STRING_ARRAY, &set.keep, "A system to keep", "STOREPATH" },
         G_OPTION_ENTRY_NULL };
 
+static char **
+in_use (gpointer unused)
+{
+  (void)unused;
+  return set.keep != NULL ? g_strdupv (set.keep) : g_new0 (char *, 1);
+}
+
 static MooshBuilder *
 make_builder (GError **error)
 {
@@ -126,7 +147,8 @@ make_builder (GError **error)
                                 .ssh_key = set.ssh_key,
                                 .nixpkgs_dir = set.nixpkgs,
                                 .substituters = set.substituters,
-                                .trusted_keys = set.trusted };
+                                .trusted_keys = set.trusted,
+                                .in_use = in_use };
 
   for (char **limit = set.limits; limit != NULL && *limit != NULL; limit++)
     if (!set_limit (&config.limits, *limit))
@@ -135,40 +157,67 @@ make_builder (GError **error)
 }
 
 static JsonObject *
-collect (MooshBuilder *builder, GError **error)
+collect (MooshBuilder *b, GError **error)
 {
   const char *const nothing[] = { NULL };
   const char *const *keep = set.keep != NULL ? (const char *const *)set.keep : nothing;
   guint64 freed = 0;
 
-  if (!moosh_builder_collect (builder, keep, &freed, error))
+  if (!moosh_builder_collect (b, keep, &freed, error))
     return NULL;
   return moosh_json_build ("ok", 'b', TRUE, "freed", 'i', (gint64)freed, NULL);
 }
 
+static MooshBuilder *builder;
+
 static JsonObject *
-build (MooshBuilder *builder, GError **error)
+failure (const GError *error)
+{
+  return moosh_json_build ("ok", 'b', FALSE, "kind", 's',
+                           moosh_error_name ((MooshError)error->code), "message", 's',
+                           error->message, NULL);
+}
+
+static gpointer
+build (gpointer attribute)
 {
   g_autoptr (MooshRequest) request = moosh_request_new ();
   g_autoptr (MooshSystem) system = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *log = NULL;
 
+  log = set.attributes[1] != NULL ? g_strconcat (set.log, "-", attribute, NULL)
+                                  : g_strdup (set.log);
   request->url = g_strdup (set.url);
-  request->attribute = g_strdup (set.attribute);
+  request->attribute = g_strdup (attribute);
   if (moosh_hex_decode (set.commit, request->commit, sizeof request->commit) != MOOSH_OK)
     g_error ("bad commit: %s", set.commit);
-  system = moosh_builder_build (builder, request, set.policy, set.log, say_step, NULL, cancellable,
-                                error);
-  return system != NULL ? success (system) : NULL;
+  system = moosh_builder_build (builder, request, set.policy, log, say_step, NULL, cancellable,
+                                &error);
+  if (system == NULL)
+    exit_code = moosh_error_exit_code (error);
+  return system != NULL ? success (system) : failure (error);
+}
+
+/* A line of JSON for each attribute, in their order. */
+static void
+build_all (void)
+{
+  guint n = g_strv_length (set.attributes);
+  g_autofree GThread **threads = g_new0 (GThread *, n);
+
+  for (guint i = 0; i < n; i++)
+    threads[i] = g_thread_new (set.attributes[i], build, set.attributes[i]);
+  for (guint i = 0; i < n; i++)
+    print (g_thread_join (threads[i]));
 }
 
 int
 main (int argc, char **argv)
 {
   g_autoptr (GOptionContext) options = g_option_context_new (NULL);
-  g_autoptr (MooshBuilder) builder = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (JsonObject) result = NULL;
-  g_autofree char *text = NULL;
+  JsonObject *result = NULL;
   sigset_t term;
 
   sigemptyset (&term);
@@ -180,13 +229,15 @@ main (int argc, char **argv)
     g_error ("%s", error->message);
   g_thread_unref (g_thread_new ("term", await_term, NULL));
   builder = make_builder (&error);
-  if (builder != NULL)
-    result = set.collect ? collect (builder, &error) : build (builder, &error);
-  if (result == NULL)
-    result = moosh_json_build ("ok", 'b', FALSE, "kind", 's',
-                               moosh_error_name ((MooshError)error->code), "message", 's',
-                               error->message, NULL);
-  text = moosh_json_print (result, FALSE);
-  puts (text);
-  return error == NULL ? 0 : moosh_error_exit_code (error);
+  if (builder != NULL && !set.collect)
+    build_all ();
+  else
+    {
+      if (builder != NULL)
+        result = collect (builder, &error);
+      exit_code = error != NULL ? moosh_error_exit_code (error) : 0;
+      print (result != NULL ? result : failure (error));
+    }
+  g_clear_pointer (&builder, moosh_builder_free);
+  return exit_code;
 }

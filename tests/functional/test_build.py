@@ -215,6 +215,29 @@ def test_collecting_keeps_what_is_named(tmp_path, bad):
     assert not builder.build(bad, "talks").cached
 
 
+def test_a_full_store_forgets_what_nobody_uses(tmp_path, bad):
+    builder = Builder(tmp_path)
+    used, recent, old = (builder.build(bad, a) for a in ("good", "talks", "looks"))
+    for record in (builder.state / "systems").glob("*/record"):
+        if recent.store_path not in record.read_text():
+            os.utime(record, (0, 0))
+    limits = ["store_bytes=1000000"]  # the guest's parts alone are more
+    assert builder.build(bad, "environment", limits=limits, extra=["--keep", used.store_path]).ok
+    assert Path(used.kernel).exists() and Path(recent.kernel).exists() and not Path(old.kernel).exists()
+
+
+def test_builds_at_once(tmp_path, bad):
+    builder = Builder(tmp_path)
+    more = ["talks", "fails", "looks", "passwd", "good"]
+    argv = builder.arguments(bad, "good", limits=["concurrent=3"]) + [w for a in more for w in ("--attribute", a)]
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    answers = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [a["ok"] for a in answers] == [True, True, False, True, False, True], answers
+    assert answers[0]["store_path"] == answers[5]["store_path"]
+    assert "about to fail" in Path(f"{builder.log}-fails").read_text()
+    builder.check_clean()
+
+
 # What git refuses
 
 def test_repository_that_does_not_exist(builder, bad, tmp_path):
@@ -305,6 +328,7 @@ def test_small_pack_with_a_large_tree(builder, tmp_path):
     ("link", "refused", "No such file"),
     ("listing", "refused", "restricted mode"),
     ("url", "refused", "restricted mode"),
+    ("fetches", "refused", "restricted mode"),
 ])
 def test_what_does_not_evaluate(builder, bad, attribute, kind, words):
     assert builder.refused(bad, attribute, kind, words).steps == ["fetch", "evaluate"]
@@ -442,8 +466,10 @@ def test_binary_cache(builder, bad, cache):
 
 
 def test_the_network_of_a_cache_is_not_the_builds(tmp_path, bad, cache, listener):
-    result = Builder(tmp_path).build(bad, "calls", extra=["--substituters", cache[0], "--trusted-keys", cache[1]])
+    builder, caches = Builder(tmp_path), ["--substituters", cache[0], "--trusted-keys", cache[1]]
+    result = builder.build(bad, "calls", extra=caches)
     assert result.ok and not result.cached and result.cmdline == "alone"
+    builder.refused(bad, "calls-fixed", "refused", "no system", extra=caches)
     assert listener[1] == []
 
 

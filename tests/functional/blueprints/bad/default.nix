@@ -27,6 +27,7 @@ in
   link = sh "link" "echo ${builtins.readFile ./link-to-passwd}; ${system}";
   listing = sh "listing" "echo ${toString (builtins.attrNames (builtins.readDir "/"))}; ${system}";
   url = sh "url" "echo ${builtins.readFile (builtins.fetchurl "http://${target}/")}; ${system}";
+  fetches = sh "fetches" "echo ${builtins.fetchGit { url = "file:///"; }}; ${system}";
   environment = sh "environment-${builtins.getEnv "HOME"}x" system;
   number = 7;
   two = { a = sh "a" system; b = sh "b" system; };
