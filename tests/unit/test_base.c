@@ -250,11 +250,22 @@ rpc_start (Rpc *rpc, gconstpointer unused)
   g_mutex_unlock (&rpc->lock);
 }
 
+static gboolean
+quit_loop (gpointer loop)
+{
+  g_main_loop_quit (loop);
+  return G_SOURCE_REMOVE;
+}
+
 static void
 rpc_stop (Rpc *rpc, gconstpointer unused)
 {
+  g_autoptr (GSource) source = g_idle_source_new ();
+
   (void) unused;
-  g_main_loop_quit (rpc->loop);
+  /* from inside the loop: a quit before it runs would be forgotten */
+  g_source_set_callback (source, quit_loop, rpc->loop, NULL);
+  g_source_attach (source, g_main_loop_get_context (rpc->loop));
   g_thread_join (rpc->thread);
   g_assert_false (g_file_test (rpc->path, G_FILE_TEST_EXISTS));
   g_main_loop_unref (rpc->loop);
