@@ -184,6 +184,11 @@ abstract contract Market {
         return market.stateAt(id, o, uint64(block.timestamp));
     }
 
+    /// @dev Some number from `least` to `most`, made from `x`.
+    function within(uint256 x, uint256 least, uint256 most) internal pure returns (uint256) {
+        return least + x % (most - least + 1);
+    }
+
     function pass(uint256 seconds_) internal {
         vm.warp(vm.getBlockTimestamp() + seconds_);
     }

@@ -29,7 +29,6 @@ interface Vm {
     function expectRevert() external;
     function expectEmit(address emitter) external;
     function assume(bool condition) external pure;
-    function bound(uint256 x, uint256 min, uint256 max) external pure returns (uint256);
     function skip(bool skip_, string calldata reason) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
