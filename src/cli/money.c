@@ -65,12 +65,17 @@ static void
 show_settlement (Cli *cli, JsonObject *d)
 {
   g_autofree char *spent = cli_view_amount (cli, d, "spent_wei");
-  g_autofree char *refund = moosh_json_string_or (d, "refund_if_closed_wei", NULL)
-                                ? cli_view_amount (cli, d, "refund_if_closed_wei")
-                                : cli_view_amount (cli, d, "refundable_wei");
+  g_autofree char *refund = cli_view_amount (cli, d, "refundable_wei");
+  const char *fee = moosh_json_string_or (d, "early_fee_wei", NULL);
 
   cli_say ("%s is %s.", cli->args[0], moosh_json_string_or (d, "state", "?"));
   cli_say ("Spent         %s", spent);
+  if (cli_decimal_cmp (fee, "0") > 0)
+    {
+      g_autofree char *text = cli_amount (cli, fee);
+
+      cli_say ("Early fee     %s: the minimum term is not over", text);
+    }
   cli_say ("Refund        %s, as of now", refund);
   cli_say (
       "The machine ends now; its disk is kept for the retention time, then its key is destroyed.");

@@ -476,6 +476,16 @@ def test_acts(world, args, method, params):
     assert json.loads(world.run(*args, "--json").stdout) == world.node.answers[method]
 
 
+@pytest.mark.parametrize("answer, code", [("no", 14), ("yes", 0)])
+def test_close_shows_the_settlement_and_asks(world, answer, code):
+    world.node.answers["agreement.show"] = deployment(early_fee_wei="9000")
+    world.node.answers["agreement.close"] = {"hash": "0x1", "spent_wei": "1500", "refund_wei": "19500"}
+    ended, shown = on_terminal([MOOSH, "--state", world.state, "close", "web"], [answer])
+    assert ended == code, shown
+    assert "0.02814 tUSD, as of now" in shown and "0.009 tUSD: the minimum term is not over" in shown
+    assert bool(world.node.params_of("agreement.close")) == (code == 0)
+
+
 def test_an_unreachable_contact_is_kept_and_said(world):
     world.node.answers["contact.add"] = {"name": "pia", "reachable": False, "error": "connection refused", "offers": 0}
     done = world.run("contact", "add", "02ee@h:1")
