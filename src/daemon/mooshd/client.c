@@ -23,7 +23,7 @@ step_taking (Node *node, Deployment *d)
   g_autofree char *purpose = g_strdup_printf ("take:%s", d->name);
   g_auto (MooshTxRecord) tx = { 0 };
   g_autoptr (GError) error = NULL;
-  guint64 id = ledger_find_request (node, d->request_hash);
+  guint64 id = ledger_find_request (node, d->request_hash, &d->offer.offer);
 
   if (id != 0)
     {
@@ -112,6 +112,8 @@ step_waiting (Node *node, Deployment *d, const LedgerEntry *entry, gboolean acce
     }
   if (strcmp (view.state, "failed") == 0)
     return leave (node, d, entry, &view);
+  if (view.port != 0) /* it is up, and the chain is about to say so */
+    moosh_follower_wake (node->follower);
   deployment_say (node, d, view.step[0] != '\0' ? view.step : view.state, NULL);
   return SOON_MS;
 }
@@ -123,6 +125,12 @@ reject (Node *node, Deployment *d, const LedgerEntry *entry, const char *why, co
   g_autoptr (GBytes) call = NULL;
   guint8 evidence[32];
 
+  if (!moosh_store_run (node->store, &error, "UPDATE deployments SET report = ? WHERE name = ?",
+                        "ss", report, d->name))
+    {
+      g_info ("deployment %s: %s", d->name, error->message);
+      return LATER_MS; /* a hash of what nobody has would prove nothing */
+    }
   moosh_sha256 (report, strlen (report), evidence);
   call = call_build (MOOSH_FN_AGREEMENTS_REJECT, &error, "uOh", d->agreement, &entry->offer,
                      evidence);
