@@ -230,17 +230,33 @@ check_request (MooshHost *host, const MooshMachine *m, GBytes *bytes, gboolean *
   return TRUE;
 }
 
+/* The tenant reads in the machine's log why nothing came of it. */
+static void
+say_refused (MooshHost *host, const MooshMachine *m, const char *why)
+{
+  g_autofree char *log = moosh_host_log_path (host, m), *dir = g_path_get_dirname (log);
+
+  if (g_mkdir_with_parents (dir, 0700) == 0)
+    moosh_host_say (host, m, "refused: %s", why);
+}
+
 MooshMachine *
 moosh_host_provision (MooshHost *host, const char *agreement, GBytes *request, gboolean internet,
                       const char *policy, GError **error)
 {
   g_autoptr (MooshMachine) m = NULL;
+  g_autoptr (GError) refused = NULL;
   gboolean wants_internet = FALSE, ok = FALSE;
 
   g_mutex_lock (&host->inventory);
   m = moosh_journal_machine (host->store, agreement, error);
-  if (m == NULL || !check_request (host, m, request, &wants_internet, error))
+  if (m == NULL)
     ok = FALSE;
+  else if (!check_request (host, m, request, &wants_internet, &refused))
+    {
+      say_refused (host, m, refused->message);
+      g_propagate_error (error, g_steal_pointer (&refused));
+    }
   else if (m->want != MOOSH_WANT_NOTHING && m->want != MOOSH_WANT_GONE)
     ok = TRUE; /* its hash fits: this very request was accepted before */
   else if (m->want == MOOSH_WANT_GONE)

@@ -112,3 +112,46 @@ moosh_accel_probe (uid_t uid, char **ret_note)
   *ret_note = tcg == NULL ? g_steal_pointer (&kvm) : g_strdup_printf ("%s; %s", kvm, tcg);
   return tcg == NULL ? MOOSH_ACCEL_TCG : MOOSH_ACCEL_NONE;
 }
+
+/* Three lines: this start of the host, the answer, the note. */
+static char *
+boot_id (void)
+{
+  char *id = NULL;
+
+  return g_file_get_contents ("/proc/sys/kernel/random/boot_id", &id, NULL, NULL) ? g_strchomp (id)
+                                                                                  : g_strdup ("?");
+}
+
+gboolean
+moosh_accel_recall (const char *path, MooshAccel *ret, char **ret_note)
+{
+  g_autofree char *text = NULL, *id = boot_id ();
+  g_auto (GStrv) lines = NULL;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return FALSE;
+  lines = g_strsplit (text, "\n", 3);
+  if (g_strv_length (lines) != 3 || strcmp (lines[0], id) != 0)
+    return FALSE;
+  for (int accel = MOOSH_ACCEL_TCG; accel <= MOOSH_ACCEL_KVM; accel++)
+    if (strcmp (lines[1], moosh_accel_name ((MooshAccel)accel)) == 0)
+      {
+        *ret = (MooshAccel)accel;
+        *ret_note = lines[2][0] != '\0' ? g_strdup (lines[2]) : NULL;
+        return TRUE;
+      }
+  return FALSE;
+}
+
+void
+moosh_accel_remember (const char *path, MooshAccel accel, const char *note)
+{
+  g_autofree char *id = boot_id ();
+  g_autofree char *text
+      = g_strdup_printf ("%s\n%s\n%s", id, moosh_accel_name (accel), note ? note : "");
+  g_autoptr (GError) error = NULL;
+
+  if (!g_file_set_contents (path, text, -1, &error))
+    g_debug ("%s", error->message); /* then the next start probes again */
+}

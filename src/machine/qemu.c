@@ -464,9 +464,12 @@ help (gpointer pointer)
 {
   MooshQemu *qemu = pointer;
   g_autofree char *spare = g_build_filename (qemu->vm_dir, "spare", NULL);
+  g_autofree char *remembered = g_build_filename (qemu->vm_dir, "accel", NULL);
   gboolean spare_failed = FALSE;
 
   g_mutex_lock (&qemu->lock);
+  qemu->accel_known = moosh_accel_recall (remembered, &qemu->accel, &qemu->accel_note);
+  g_cond_broadcast (&qemu->changed);
   while (!qemu->stopping)
     {
       g_autoptr (GError) error = NULL;
@@ -477,6 +480,7 @@ help (gpointer pointer)
         {
           g_mutex_unlock (&qemu->lock);
           accel = moosh_accel_probe ((uid_t)qemu->config.uid_first, &note);
+          moosh_accel_remember (remembered, accel, note);
           g_mutex_lock (&qemu->lock);
           qemu->accel = accel;
           qemu->accel_known = TRUE;

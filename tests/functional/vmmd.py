@@ -43,8 +43,8 @@ class Vmmd:
 
     def call(self, method, **params):
         with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.dir / "vmmd.sock"))  # blocking: a queue that is full for a moment is no error
             s.settimeout(120)
-            s.connect(str(self.dir / "vmmd.sock"))
             s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
             line = s.makefile("r").readline()
         if not line:
@@ -91,9 +91,11 @@ class Vmmd:
     def wait(self, agreement, *states, timeout=120):
         """Wait until the machine is in one of `states`; any other end than those is a failure of the test."""
         deadline = time.monotonic() + timeout
+        ends = {"destroyed", "released"} if "destroyed" in states or "released" in states else {
+            "failed", "destroyed", "released"}
         status = self.status(agreement)
         while status["state"] not in states:
-            if status["state"] in ("failed", "destroyed", "released") or time.monotonic() > deadline:
+            if status["state"] in ends or time.monotonic() > deadline:
                 raise Failed(f"{agreement}: {status['state']} ({status['error']}), wanted {states}:\n"
                              + self.call("machine.log", agreement=agreement, offset=-4000)["text"]
                              + self.call("machine.console", agreement=agreement, offset=-4000)["text"]
@@ -124,7 +126,7 @@ class Vmmd:
 
     def guests(self):
         """pids of the guests' QEMU processes; works while the manager is dead, once it was asked for `uids`."""
-        return qemu_of(self.uids)
+        return qemu_of(self.uids[1:])  # the first is the probe's
 
     def vm(self, agreement, name=""):
         """A file of a machine; machines are numbered in the order of their reservation."""

@@ -394,6 +394,33 @@ test_probe (void)
   g_assert_cmpint (accel == MOOSH_ACCEL_KVM, ==, note == NULL);
 }
 
+static void
+test_accel_memory (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("moosh-accel-XXXXXX", NULL),
+                  *path = g_build_filename (dir, "accel", NULL);
+  g_autofree char *note = NULL, *none = NULL, *text = NULL;
+  MooshAccel accel = MOOSH_ACCEL_NONE;
+
+  g_assert_false (moosh_accel_recall (path, &accel, &note));
+  moosh_accel_remember (path, MOOSH_ACCEL_TCG, "two\nlines");
+  g_assert_true (moosh_accel_recall (path, &accel, &note));
+  g_assert_cmpint (accel, ==, MOOSH_ACCEL_TCG);
+  g_assert_cmpstr (note, ==, "two\nlines");
+  moosh_accel_remember (path, MOOSH_ACCEL_KVM, NULL);
+  g_assert_true (moosh_accel_recall (path, &accel, &none));
+  g_assert_cmpint (accel, ==, MOOSH_ACCEL_KVM);
+  g_assert_null (none);
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  text[0] = text[0] == 'x' ? 'y' : 'x'; /* another start of the host */
+  g_assert_true (g_file_set_contents (path, text, -1, NULL));
+  g_assert_false (moosh_accel_recall (path, &accel, &none));
+  moosh_accel_remember (path, MOOSH_ACCEL_NONE, "nothing works"); /* worth trying again each time */
+  g_assert_false (moosh_accel_recall (path, &accel, &none));
+  g_unlink (path);
+  g_rmdir (dir);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -403,6 +430,7 @@ main (int argc, char **argv)
   g_test_add_func ("/qemu/qmp/bad-servers", test_qmp_bad_servers);
   g_test_add_func ("/qemu/ready/answers", test_ready);
   g_test_add_func ("/qemu/ready/ends", test_ready_ends);
+  g_test_add_func ("/qemu/accel-memory", test_accel_memory);
   g_test_add_func ("/qemu/probe", test_probe);
   return g_test_run ();
 }
