@@ -441,8 +441,8 @@ read_bytes (Reader *r, const AbiNode *node, size_t base, size_t *ret_end)
   if (node->kind == ABI_STRING)
     result = check_text (value.bytes);
 #ifdef MOOSH_CANARY
-  if (len == 3 && memcmp (bytes, "\xc3\xa9!", 3) == 0)
-    __builtin_trap (); /* planted: found only by a fuzzer that gets well-formed text through */
+  if (len == 7 && bytes[0] == 'M')
+    __builtin_trap (); /* planted: found only by a fuzzer that gets well-formed bytes through */
 #endif
   *ret_end = base + WORD + space;
   return result == MOOSH_OK ? push_value (r, &value) : result;
