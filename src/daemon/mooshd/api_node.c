@@ -299,7 +299,27 @@ withdraw_all (Node *node, JsonArray *hashes, GError **error)
   return TRUE;
 }
 
-/* Move what our sold agreements have earned beyond the hold-back to our credit. */
+/* Credit us with what one sold agreement has earned beyond its hold-back. The worker may have done
+ * so in this very moment: nothing left to collect is as good as collected. */
+static gboolean
+collect_one (Node *node, const LedgerEntry *entry, GError **error)
+{
+  g_autofree char *stem = g_strdup_printf ("collect:%" G_GUINT64_FORMAT, entry->id);
+  g_autofree char *purpose = moosh_tx_fresh_purpose (node->txs, stem);
+  g_autoptr (GBytes) call
+      = call_build (MOOSH_FN_AGREEMENTS_COLLECT, error, "uO", entry->id, &entry->offer);
+  g_autoptr (GError) local = NULL;
+
+  if (call == NULL)
+    return FALSE;
+  if (moosh_tx_execute (node->txs, purpose, node->contracts.agreements, call, NULL, TX_MS, NULL,
+                        &local)
+      || strstr (local->message, "NothingToCollect") != NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
 static gboolean
 collect_all (Node *node, GError **error)
 {
@@ -309,20 +329,11 @@ collect_all (Node *node, GError **error)
     {
       LedgerEntry entry;
       MooshAgreementView view;
-      g_autoptr (GBytes) call = NULL;
-      g_autofree char *purpose = NULL, *stem = NULL;
 
       if (!ledger_get (node, g_ascii_strtoull (ids->pdata[i], NULL, 10), &entry, error))
         return FALSE;
       moosh_agreement_view (&entry.model, (guint64)chain_now_s (node), &view);
-      if (moosh_u256_is_zero (&view.withdrawable_wei))
-        continue;
-      stem = g_strdup_printf ("collect:%" G_GUINT64_FORMAT, entry.id);
-      purpose = moosh_tx_fresh_purpose (node->txs, stem);
-      call = call_build (MOOSH_FN_AGREEMENTS_COLLECT, error, "uO", entry.id, &entry.offer);
-      if (call == NULL
-          || !moosh_tx_execute (node->txs, purpose, node->contracts.agreements, call, NULL, TX_MS,
-                                NULL, error))
+      if (!moosh_u256_is_zero (&view.withdrawable_wei) && !collect_one (node, &entry, error))
         return FALSE;
     }
   return TRUE;
