@@ -242,9 +242,7 @@ nix_job (MooshBuildJob *job)
                         .timeout_s = limits->eval_s,
                         .file_max = limits->build_bytes,
                         .cores = limits->build_cores,
-                        .processes_max = job->procs == NULL && job->builder->nix.cage.set_ids
-                                             ? limits->build_processes
-                                             : 0,
+                        .processes_max = moosh_build_job_processes (job),
                         .cgroup_procs = (const char *const *)job->procs,
                         .log = &job->log,
                         .watch = moosh_build_job_watch,

@@ -138,6 +138,35 @@ moosh_build_job_begin (MooshBuildJob *job, GError **error)
   return TRUE;
 }
 
+/* The kernel counts all threads of a user together. */
+static guint
+threads_of (uid_t uid)
+{
+  g_autoptr (GDir) proc = g_dir_open ("/proc", 0, NULL);
+  const char *name;
+  guint count = 0;
+
+  while (proc != NULL && (name = g_dir_read_name (proc)) != NULL)
+    {
+      g_autofree char *path = g_build_filename ("/proc", name, "task", NULL);
+      struct stat st;
+
+      if (g_ascii_isdigit (*name) && stat (path, &st) == 0 && st.st_uid == uid)
+        count += (guint)st.st_nlink - 2; /* a directory for each thread */
+    }
+  return count;
+}
+
+guint
+moosh_build_job_processes (const MooshBuildJob *job)
+{
+  const MooshBuilder *b = job->builder;
+
+  if (job->procs != NULL)
+    return 0;
+  return b->limits.build_processes + (b->nix.cage.set_ids ? 0 : threads_of (geteuid ()));
+}
+
 static GHashTable *
 names_in (const char *path)
 {

@@ -61,6 +61,9 @@ gboolean moosh_build_job_begin (MooshBuildJob *job, GError **error);
 /** Wait for the job's processes to be gone, and undo all of that. */
 void moosh_build_job_clear (MooshBuildJob *job);
 
+/** RLIMIT_NPROC for the job's commands; 0 where its control group does that. */
+guint moosh_build_job_processes (const MooshBuildJob *job);
+
 /** From here on, count what is new in the store. */
 void moosh_build_job_count_from_here (MooshBuildJob *job);
 /** A MooshChildWatch: ends a job that takes more disk than it may, or the last of it. */

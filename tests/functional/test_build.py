@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from functools import partial
@@ -471,6 +472,29 @@ def test_the_network_of_a_cache_is_not_the_builds(tmp_path, bad, cache, listener
     assert result.ok and not result.cached and result.cmdline == "alone"
     builder.refused(bad, "calls-fixed", "refused", "no system", extra=caches)
     assert listener[1] == []
+
+
+# Without root: the same cage by way of user namespaces, rlimits instead of control groups
+
+@needs_root
+def test_as_a_plain_user(hello, bad):
+    become = ["setpriv", "--reuid=60888", "--regid=60888", "--clear-groups", "env", "HOME=/nowhere"]
+    if subprocess.run([*become, "test", "-x", TOOL, "-a", "-r", f"{GUEST}/vmlinuz"]).returncode != 0:
+        pytest.skip("a plain user does not get to this checkout")
+    directory = Path(tempfile.mkdtemp(prefix="moosh-plain-"))
+    try:
+        for repo in (hello, bad):
+            shutil.copytree(repo, directory / repo.name, symlinks=True)
+        subprocess.run(["chown", "-R", "60888:60888", directory], check=True)
+        builder = Builder(directory)
+        assert builder.build(directory / "hello", "default", before=become).ok
+        assert builder.build(directory / "bad", "calls", before=become).cmdline == "alone"
+        for attribute, kind, limit in (("forks", "refused", "build_processes=64"), ("slow", "timeout", "build_s=2"),
+                                       ("bomb", "limit", f"eval_memory={512 << 20}"), ("passwd", "refused", "eval_s=60"),
+                                       ("hungry", "refused", f"build_memory={192 << 20}")):
+            builder.refused(directory / "bad", attribute, kind, before=become, limits=[limit])
+    finally:
+        shutil.rmtree(directory)
 
 
 # Policy
