@@ -53,6 +53,11 @@ add_chain (Node *node, JsonObject *o, const LedgerEntry *entry)
       json_object_set_string_member (o, "next_step",
                                      moosh_reason_next_client (entry->model.reason));
     }
+  if (entry->closed_s != 0)
+    {
+      g_autofree char *evidence = moosh_hex (entry->evidence, 32);
+      json_object_set_string_member (o, "evidence", evidence);
+    }
 }
 
 /* One word for a person: where it stands. */
@@ -98,7 +103,7 @@ deployment_json (Node *node, const Deployment *d)
       d->step, "error", 's', d->error, "blueprint", 's', d->blueprint, "request_hash", 's',
       request_hash, "created_s", 'i', d->created_s, "ssh_host_key", 's', d->host_key, "probe", 'o',
       probe ? json_object_ref (probe) : NULL, "rating", 'i', (gint64)d->stars, "transactions", 'a',
-      transactions, NULL);
+      transactions, "report", 's', d->report, NULL);
   json_object_set_object_member (o, "resources", units_to_json (&d->offer.offer.units));
   if (d->port != 0)
     json_object_set_object_member (o, "endpoint",

@@ -211,6 +211,7 @@ mooshd_offer_publish (const MooshRpcPeer *peer, JsonObject *params, gpointer use
 {
   Node *node = user_data;
   JsonObject *given = moosh_json_object (params, "terms", error);
+  const char *policy = moosh_json_string_or (params, "policy", NULL);
   g_autoptr (MooshDecoded) nonce = NULL;
   g_autoptr (JsonObject) terms = NULL;
   g_autofree char *id = NULL;
@@ -231,7 +232,9 @@ mooshd_offer_publish (const MooshRpcPeer *peer, JsonObject *params, gpointer use
   if (nonce == NULL)
     return NULL;
   terms = complete_terms (node, given, moosh_decoded_u64 (nonce, "0"));
-  if (!moosh_offer_from_json (terms, &offer, error) || !offers_publish (node, &offer, hash, error))
+  if (!moosh_offer_from_json (terms, &offer, error)
+      || (policy != NULL && !policy_keep (node, policy, offer.policy_hash, error))
+      || !offers_publish (node, &offer, hash, error))
     return NULL;
   id = moosh_hex (hash, 32);
   return moosh_json_build ("id", 's', id, NULL);
@@ -248,6 +251,7 @@ own_offers_json (Node *node, GError **error)
   g_autofree char *symbol = node_token (node, &decimals);
   g_autoptr (GArray) entries
       = moosh_book_list (node->store, &filter, chain_now_s (node), NULL, error);
+  g_autoptr (JsonArray) pools = inventory_pools (node);
   JsonArray *array;
 
   if (entries == NULL)
@@ -256,12 +260,18 @@ own_offers_json (Node *node, GError **error)
   for (guint i = 0; i < entries->len; i++)
     {
       const MooshBookEntry *entry = &g_array_index (entries, MooshBookEntry, i);
+      g_autofree char *unserved = NULL;
       JsonObject *o;
 
       if (memcmp (entry->source, node->node_key, 33) != 0)
         continue;
       o = offer_json (node, entry, decimals);
-      json_object_set_boolean_member (o, "on_offer", entry->status == MOOSH_BOOK_LIVE);
+      if (entry->status == MOOSH_BOOK_LIVE)
+        unserved = offers_why_not_served (pools, &entry->signed_offer.offer);
+      json_object_set_boolean_member (o, "on_offer",
+                                      entry->status == MOOSH_BOOK_LIVE && unserved == NULL);
+      if (unserved != NULL)
+        json_object_set_string_member (o, "why_not", unserved);
       json_array_add_object_element (array, o);
     }
   return array;

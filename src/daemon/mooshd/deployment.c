@@ -15,10 +15,13 @@ const char client_schema[] = "CREATE TABLE deployments ("
                              "DEFAULT 0, words TEXT, statement BLOB,"
                              "  statement_signature BLOB)";
 
+/* what was seen of a machine that was rejected: its hash stands on the chain */
+const char client_report_schema[] = "ALTER TABLE deployments ADD COLUMN report TEXT";
+
 #define COLUMNS                                                                                    \
   "name, agreement, offer, units, deposit, request, request_hash, blueprint, created_s, over, "    \
   "step, error, delivered,"                                                                        \
-  " host, port, host_key, probe, probed_s, stars, words, provider"
+  " host, port, host_key, probe, probed_s, stars, words, provider, report"
 
 void
 deployment_free (Deployment *d)
@@ -32,6 +35,7 @@ deployment_free (Deployment *d)
   g_free (d->host_key);
   g_free (d->probe);
   g_free (d->words);
+  g_free (d->report);
   g_free (d);
 }
 
@@ -71,6 +75,7 @@ read_row (MooshQuery *query, Deployment *d, GError **error)
   d->probed_s = moosh_query_int (query, 17);
   d->stars = (guint)moosh_query_int (query, 18);
   d->words = g_strdup (moosh_query_text (query, 19));
+  d->report = g_strdup (moosh_query_text (query, 21));
   return TRUE;
 }
 
@@ -165,27 +170,67 @@ forget (Node *node, const Deployment *d)
   return FALSE;
 }
 
+/* The contract refused. If the offer explains why, that is the better sentence: between the look at
+ * it and the transaction's block somebody else was faster, or it was withdrawn. */
+static gboolean
+explain_refusal (Node *node, const Deployment *d, GError *refusal, GError **error)
+{
+  g_autofree char *why_not
+      = refusal->code == MOOSH_ERROR_REFUSED ? offers_why_not (node, &d->offer, d->units) : NULL;
+
+  if (why_not == NULL)
+    {
+      g_propagate_error (error, refusal);
+      return FALSE;
+    }
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT,
+               "too late, this offer cannot be taken any more: %s (%s)", why_not, refusal->message);
+  g_error_free (refusal);
+  return FALSE;
+}
+
+/* Wait for the recorded transaction. Only an end without an agreement is a failure: whatever else
+ * keeps us from seeing it through, the journal and the worker go on. */
+static gboolean
+see_through (Node *node, Deployment *d, const char *purpose, GError **error)
+{
+  g_auto (MooshReceipt) receipt = { 0 };
+  g_auto (MooshTxRecord) record = { 0 };
+  GError *local = NULL;
+
+  if (moosh_tx_wait (node->txs, purpose, TX_MS, &receipt, &local)
+      && moosh_follower_wait (node->follower, receipt.block, SIBLING_MS, &local))
+    {
+      d->agreement = ledger_find_request (node, d->request_hash, &d->offer.offer);
+      return TRUE;
+    }
+  if (moosh_tx_lookup (node->txs, purpose, &record, NULL)
+      && (record.state == MOOSH_TX_REVERTED || record.state == MOOSH_TX_REPLACED))
+    return explain_refusal (node, d, local, error);
+  g_message ("deployment %s: %s", d->name, local->message);
+  g_error_free (local);
+  return TRUE;
+}
+
 gboolean
 deployment_take (Node *node, Deployment *d, gboolean wait, GError **error)
 {
   g_autofree char *purpose = g_strdup_printf ("take:%s", d->name);
   g_autoptr (GBytes) signature = g_bytes_new (d->offer.sig, d->offer.sig_len);
   g_autoptr (GBytes) call = NULL;
-  g_auto (MooshReceipt) receipt = { 0 };
+  GError *local = NULL;
   Permit permit;
 
   if (!permit_for (node, node->contracts.escrow_vault, &d->deposit, &permit, error))
     return forget (node, d);
   call = call_build (MOOSH_FN_AGREEMENTS_TAKE, error, "ObauhwP", &d->offer.offer, signature,
                      node->identity, (guint64)d->units, d->request_hash, &d->deposit, &permit);
-  if (call == NULL
-      || !moosh_tx_submit (node->txs, purpose, node->contracts.agreements, call, NULL, NULL, error))
+  if (call == NULL)
     return forget (node, d);
-  if (!wait)
-    return TRUE;
-  if (!moosh_tx_wait (node->txs, purpose, TX_MS, &receipt, error)
-      || !moosh_follower_wait (node->follower, receipt.block, SIBLING_MS, error))
-    return FALSE;
-  d->agreement = ledger_find_request (node, d->request_hash);
-  return TRUE;
+  if (!moosh_tx_submit (node->txs, purpose, node->contracts.agreements, call, NULL, NULL, &local))
+    {
+      forget (node, d);
+      return explain_refusal (node, d, local, error);
+    }
+  return !wait || see_through (node, d, purpose, error);
 }

@@ -22,6 +22,7 @@ typedef struct {
   char *probe; /* JSON the guest answered */
   guint stars;
   char *words;
+  char *report; /* why it was rejected: what the evidence on the chain is the SHA-256 of */
 } Deployment;
 
 void deployment_free (Deployment *d);
@@ -36,9 +37,10 @@ gboolean deployment_insert (Node *node, const Deployment *d, GError **error);
 /** What it is doing or why not (either may be NULL). */
 void deployment_say (Node *node, const Deployment *d, const char *step, const char *error);
 
-/** Send the `take` of a recorded deployment (once, whatever happens) and wait for it. FALSE:
- * nothing was sent and the record is gone, or (MOOSH_ERROR_TIMEOUT) it is under way and goes on by
- * itself. */
+/** Send the `take` of a recorded deployment (once, whatever happens) and, with `wait`, see it
+ * through. FALSE: there is no agreement and will be none: nothing was sent and the record is gone,
+ * or the contract refused (MOOSH_ERROR_CONFLICT: the offer changed meanwhile). TRUE with agreement
+ * 0: under way, and it goes on by itself. */
 gboolean deployment_take (Node *node, Deployment *d, gboolean wait, GError **error);
 
 /** ssh.c: the node's own key for its machines (made when missing): path of the private one, and the

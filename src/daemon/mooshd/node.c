@@ -193,7 +193,8 @@ open_store (Node *node, GError **error)
   const char *const migrations[] = {
     moosh_tx_journal_schema, moosh_follower_schema, moosh_addressbook_sql,
     moosh_book_schema,       ledger_schema,         offers_schema,
-    client_schema,           provider_schema,       NULL,
+    client_schema,           provider_schema,       policies_schema,
+    client_report_schema,    NULL,
   };
 
   node->store = moosh_store_open (path, migrations, error);

@@ -133,8 +133,10 @@ gboolean ledger_refresh (Node *node, guint64 id, GError **error);
 GArray *ledger_stale (Node *node);
 /** MOOSH_ERROR_NOT_FOUND: not one of ours. */
 gboolean ledger_get (Node *node, guint64 id, LedgerEntry *ret, GError **error);
-/** The agreement that carries this request, 0 when there is none (yet). */
-guint64 ledger_find_request (Node *node, const guint8 request_hash[32]);
+/** The agreement by which we took these terms with this request, 0 when there is none (yet). The
+ * hash alone would not do: it is public once our transaction is, and others can put it into an
+ * agreement they begin in our name. */
+guint64 ledger_find_request (Node *node, const guint8 request_hash[32], const MooshOffer *terms);
 
 /** A call on Agreements, (id, offer, …) encoded by the caller, under the purpose "<action>:<id>".
  * Waits until it is mined and followed; `ret` may be NULL. A purpose that reverted is retired
@@ -145,6 +147,7 @@ gboolean ledger_execute (Node *node, const char *action, guint64 id, const guint
 /** ---- offers.c ---- */
 
 extern const char offers_schema[];
+extern const char policies_schema[];
 
 /** Download a contact's offers; `ret_count` (may be NULL) how many are good. */
 gboolean offers_pull (Node *node, const guint8 node_key[33], guint *ret_count, GError **error);
@@ -166,8 +169,19 @@ gboolean offers_forget_contact (Node *node, const guint8 node_key[33], GError **
 gboolean offers_touched (Node *node, const guint8 hash[32], GError **error);
 gboolean offers_touched_by (Node *node, const guint8 provider[20], GError **error);
 void offers_refresh_stale (Node *node);
-/** Have keyd sign an order of ours and put it on offer. */
+/** Have keyd sign an order of ours and put it on offer. MOOSH_ERROR_USAGE: it makes no sense, or
+ * the text of its software policy is not known here. */
 gboolean offers_publish (Node *node, MooshOffer *offer, guint8 ret_hash[32], GError **error);
+/** Why an order of ours cannot be served by this host now: a sentence (new string), or NULL.
+ * `pools` is the machine manager's inventory, NULL when it does not answer. */
+char *offers_why_not_served (JsonArray *pools, const MooshOffer *offer);
+/** Keep a software policy's text (machine/policy.h) under its hash; all zero for "". */
+gboolean policy_keep (Node *node, const char *text, guint8 ret_hash[32], GError **error);
+/** The text of a policy (new string; NULL for the zero hash, which allows everything). FALSE with
+ * MOOSH_ERROR_NOT_FOUND: not known here. */
+gboolean policy_find (Node *node, const guint8 hash[32], char **ret_text, GError **error);
+/** The machine manager's pools, or NULL: it is not there or does not answer. */
+JsonArray *inventory_pools (Node *node);
 /** NULL, or why it cannot be taken now, as a sentence (new string). Asks the chain. */
 char *offers_why_not (Node *node, const MooshSignedOffer *offer, guint units);
 
@@ -175,7 +189,7 @@ char *offers_why_not (Node *node, const MooshSignedOffer *offer, guint units);
  * ---- */
 
 enum { STEP_NEVER = -1 };
-extern const char client_schema[];
+extern const char client_schema[], client_report_schema[];
 extern const char provider_schema[];
 int client_step (Node *node, const char *deployment);
 int provider_step (Node *node, guint64 agreement);

@@ -5,12 +5,16 @@
 #include "chain/bindings.h"
 #include "exchange.h"
 #include "market/book.h"
+#include "machine/policy.h"
 #include "peer/addressbook.h"
 #include <string.h>
 
 enum { OFFERS_PER_CONTACT_MAX = MOOSH_BOOK_PER_MAKER, STALE_AT_ONCE = 50 };
 
 const char offers_schema[] = "CREATE TABLE offers_stale (hash BLOB PRIMARY KEY) WITHOUT ROWID";
+
+const char policies_schema[]
+    = "CREATE TABLE policies (hash BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID";
 
 /* ---- what the chain leaves of an offer ---- */
 
@@ -279,35 +283,127 @@ offers_why_not (Node *node, const MooshSignedOffer *offer, guint units)
   return NULL;
 }
 
+/* ---- software policies ---- */
+
+gboolean
+policy_keep (Node *node, const char *text, guint8 ret_hash[32], GError **error)
+{
+  g_autoptr (GBytes) hash = NULL;
+
+  if (!moosh_policy_check (text, error))
+    return FALSE;
+  moosh_policy_hash (text, ret_hash);
+  hash = g_bytes_new (ret_hash, 32);
+  return *text == '\0'
+         || moosh_store_run (node->store, error, "INSERT OR IGNORE INTO policies VALUES (?, ?)",
+                             "bs", hash, text);
+}
+
+gboolean
+policy_find (Node *node, const guint8 hash[32], char **ret_text, GError **error)
+{
+  static const guint8 everything[32] = { 0 };
+  g_autoptr (GBytes) key = g_bytes_new (hash, 32);
+  g_autoptr (MooshQuery) query = NULL;
+
+  if (memcmp (hash, everything, 32) == 0)
+    {
+      *ret_text = NULL;
+      return TRUE;
+    }
+  query = moosh_store_query (node->store, error, "SELECT text FROM policies WHERE hash = ?", "b",
+                             key);
+  if (query == NULL)
+    return FALSE;
+  if (moosh_query_next (query, NULL))
+    {
+      *ret_text = g_strdup (moosh_query_text (query, 0));
+      return TRUE;
+    }
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND,
+               "the text of the offer's software policy is not known here");
+  return FALSE;
+}
+
 /* ---- our own ---- */
+
+JsonArray *
+inventory_pools (Node *node)
+{
+  g_autoptr (JsonObject) inventory
+      = node->vmmd ? moosh_rpc_client_call (node->vmmd, "inventory.get", NULL, SIBLING_MS, NULL)
+                   : NULL;
+  JsonArray *pools = inventory ? moosh_json_array (inventory, "pools", NULL) : NULL;
+
+  return pools ? json_array_ref (pools) : NULL;
+}
+
+/* The pool of this id among the machine manager's. */
+static JsonObject *
+find_pool (JsonArray *pools, const guint8 id[32])
+{
+  for (guint i = 0; i < json_array_get_length (pools); i++)
+    {
+      JsonNode *element = json_array_get_element (pools, i);
+      JsonObject *pool = JSON_NODE_HOLDS_OBJECT (element) ? json_node_get_object (element) : NULL;
+      g_autoptr (GBytes) here = pool ? moosh_json_hex (pool, "pool", 32, NULL) : NULL;
+
+      if (here != NULL && memcmp (g_bytes_get_data (here, NULL), id, 32) == 0)
+        return pool;
+    }
+  return NULL;
+}
+
+char *
+offers_why_not_served (JsonArray *pools, const MooshOffer *offer)
+{
+  JsonObject *pool, *left;
+  const struct {
+    const char *name, *what;
+    gint64 needed;
+  } needs[] = { { "vcpu_milli", "processors", offer->units.vcpu_milli },
+                { "ram_mib", "memory", offer->units.ram_mib },
+                { "disk_gib", "disk", offer->units.disk_gib },
+                { "gpu", "GPUs", offer->units.gpu },
+                { "ipv4", "addresses", offer->units.ipv4 } };
+
+  if (pools == NULL)
+    return g_strdup ("the machine manager (moosh-vmmd) does not answer");
+  pool = find_pool (pools, offer->pool);
+  left = pool ? moosh_json_object (pool, "free", NULL) : NULL;
+  if (left == NULL)
+    return g_strdup ("the host's inventory has no such pool");
+  for (guint i = 0; i < G_N_ELEMENTS (needs); i++)
+    if (moosh_json_int_or (left, needs[i].name, 0) < needs[i].needed)
+      return g_strdup_printf ("the host has too few free %s left", needs[i].what);
+  return NULL;
+}
 
 GPtrArray *
 offers_own_page (Node *node, const guint8 peer[20], guint offset, guint max, guint *ret_total)
 {
   MooshBookFilter filter
-      = { .provider = node->identity, .taker = peer, .limit = max, .offset = offset };
+      = { .provider = node->identity, .taker = peer, .limit = MOOSH_BOOK_LIST_MAX };
   GPtrArray *page = g_ptr_array_new_with_free_func ((GDestroyNotify)g_bytes_unref);
-  g_autoptr (JsonObject) inventory = NULL;
-  g_autoptr (GArray) entries = NULL;
+  g_autoptr (JsonArray) pools = inventory_pools (node);
+  g_autoptr (GArray) entries
+      = pools ? moosh_book_list (node->store, &filter, chain_now_s (node), NULL, NULL) : NULL;
+  guint total = 0;
 
-  *ret_total = 0;
-  /* what cannot be served now is not on offer */
-  inventory = node->vmmd
-                  ? moosh_rpc_client_call (node->vmmd, "inventory.get", NULL, SIBLING_MS, NULL)
-                  : NULL;
-  if (inventory == NULL)
-    return page;
-  entries = moosh_book_list (node->store, &filter, chain_now_s (node), ret_total, NULL);
   for (guint i = 0; entries != NULL && i < entries->len; i++)
     {
+      const MooshSignedOffer *offer = &g_array_index (entries, MooshBookEntry, i).signed_offer;
+      g_autofree char *why_not = offers_why_not_served (pools, &offer->offer);
       guint8 wire[MOOSH_OFFER_WIRE_MAX];
       size_t len;
 
-      if (moosh_signed_offer_encode (&g_array_index (entries, MooshBookEntry, i).signed_offer, wire,
-                                     sizeof wire, &len)
-          == MOOSH_OK)
+      /* what cannot be served now is not on offer */
+      if (why_not != NULL || moosh_signed_offer_encode (offer, wire, sizeof wire, &len) != MOOSH_OK)
+        continue;
+      if (total++ >= offset && page->len < max)
         g_ptr_array_add (page, g_bytes_new (wire, len));
     }
+  *ret_total = total;
   return page;
 }
 
@@ -318,8 +414,11 @@ offers_publish (Node *node, MooshOffer *offer, guint8 ret_hash[32], GError **err
   MooshOfferFault fault = moosh_offer_check (offer, (guint64)chain_now_s (node));
   g_autoptr (JsonObject) typed = NULL;
   g_autoptr (GBytes) signature = NULL;
+  g_autofree char *policy = NULL;
   gsize len;
 
+  if (!policy_find (node, offer->policy_hash, &policy, error))
+    return FALSE;
   if (fault != MOOSH_OFFER_OK)
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "the order makes no sense: %s",

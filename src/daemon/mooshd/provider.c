@@ -124,10 +124,14 @@ reserve (Node *node, const Job *job, const LedgerEntry *entry, GError **error)
 }
 
 static gboolean
-provision (Node *node, const Job *job, GError **error)
+provision (Node *node, const Job *job, const LedgerEntry *entry, GError **error)
 {
-  return vmmd_do (node, "machine.provision", job->name,
-                  moosh_json_build ("request", 'x', job->request, NULL), error);
+  g_autofree char *policy = NULL;
+
+  return policy_find (node, entry->offer.policy_hash, &policy, error)
+         && vmmd_do (node, "machine.provision", job->name,
+                     moosh_json_build ("request", 'x', job->request, "policy", 's', policy, NULL),
+                     error);
 }
 
 /* An error that trying again will not cure. */
@@ -222,7 +226,7 @@ step_serve (Node *node, const Job *job, const LedgerEntry *entry, gboolean accep
   state = moosh_json_string_or (machine, "state", "");
   if (strcmp (state, "reserved") == 0)
     {
-      if (!provision (node, job, &error))
+      if (!provision (node, job, entry, &error))
         return trouble (node, job, error);
       state = "building";
     }
@@ -328,7 +332,10 @@ end_machine (Node *node, const Job *job, const LedgerEntry *entry, GError **erro
    * already. */
   gboolean keep = entry->provisioned_s != 0 && reason != MOOSH_REASON_REJECTED
                   && reason != MOOSH_REASON_FUNDS;
-  gint64 until_s = keep ? entry->closed_s + entry->model.terms.retention_s : 0;
+  /* the term is the chain's, the machine manager's clock is ours */
+  gint64 until_s = keep ? now_s () + entry->closed_s + entry->model.terms.retention_s
+                              - chain_now_s (node)
+                        : 0;
   g_autoptr (GError) local = NULL;
 
   if (job->ended)
