@@ -441,7 +441,7 @@ read_bytes (Reader *r, const AbiNode *node, size_t base, size_t *ret_end)
   if (node->kind == ABI_STRING)
     result = check_text (value.bytes);
 #ifdef MOOSH_CANARY
-  if (len == 7 && bytes[0] == 'M')
+  if (len > 1 && bytes[len - 1] == 'M')
     __builtin_trap (); /* planted: found only by a fuzzer that gets well-formed bytes through */
 #endif
   *ret_end = base + WORD + space;
