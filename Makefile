@@ -5,11 +5,12 @@
 #   make bench   benchmarks; results in build/bench.txt
 #   make fuzz    every fuzz target: canary, coverage, FUZZ_SECONDS (600) without a finding
 #   make build   just build
+#   make tidy    clang-tidy
 
 BUILD ?= build
 export MOOSH_BUILD := $(abspath $(BUILD))
 
-.PHONY: demo check bench fuzz build deps format
+.PHONY: demo check bench fuzz build deps format tidy
 
 deps:
 	@scripts/deps
@@ -31,3 +32,6 @@ fuzz: deps
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+tidy: build
+	@scripts/tidy

@@ -128,7 +128,7 @@ notify_systemd (const char *text)
   if (path == NULL || strlen (path) >= sizeof address.sun_path
       || (path[0] != '/' && path[0] != '@'))
     return;
-  strcpy (address.sun_path, path);
+  memcpy (address.sun_path, path, strlen (path) + 1);
   if (path[0] == '@')
     address.sun_path[0] = '\0';
   fd = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

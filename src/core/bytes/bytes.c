@@ -82,6 +82,6 @@ moosh_hex_decode (const char *hex, uint8_t *out, size_t len)
   if (digits < 2 * len)
     return MOOSH_E_SHORT;
   for (size_t i = 0; i < len; i++)
-    out[i] = (uint8_t)(hex_digit (hex[2 * i]) << 4 | hex_digit (hex[2 * i + 1]));
+    out[i] = (uint8_t)(16 * hex_digit (hex[2 * i]) + hex_digit (hex[2 * i + 1]));
   return MOOSH_OK;
 }

@@ -171,7 +171,7 @@ mooshd_offers_refresh (const MooshRpcPeer *peer, JsonObject *params, gpointer us
   (void)peer;
   (void)params;
   (void)error;
-  return moosh_json_build ("contacts", 'i', (gint64)(reachable + json_array_get_length (errors)),
+  return moosh_json_build ("contacts", 'i', (gint64)reachable + json_array_get_length (errors),
                            "reachable", 'i', (gint64)reachable, "offers", 'i', (gint64)count,
                            "errors", 'a', errors, NULL);
 }
