@@ -100,28 +100,34 @@ cli_say (const char *format, ...)
   fprintf (stderr, "%s\n", clean);
 }
 
+/* The token as the node knows it; from an answer that fails, with the reason, while the chain does
+ * not answer. */
+static gboolean
+ask_token (Cli *cli, const char *method, char **ret_symbol, gint64 *ret_decimals, GError **error)
+{
+  g_autoptr (JsonObject) answer = cli_ask_node (cli, method, NULL, error);
+  JsonObject *token = answer ? moosh_json_object (answer, "token", error) : NULL;
+  const char *symbol = token ? moosh_json_string (token, "symbol", error) : NULL;
+
+  if (symbol == NULL || !moosh_json_int (token, "decimals", ret_decimals, error))
+    return FALSE;
+  g_free (*ret_symbol);
+  *ret_symbol = cli_printable (symbol, FALSE);
+  return TRUE;
+}
+
 gboolean
 cli_token (Cli *cli, GError **error)
 {
-  g_autoptr (JsonObject) status = NULL;
-  JsonObject *token;
+  g_autofree char *symbol = NULL;
   gint64 decimals;
-  const char *symbol;
 
   if (cli->token_symbol != NULL)
     return TRUE;
-  status = cli_ask_node (cli, "node.status", NULL, error);
-  if (status == NULL)
+  /* A node that has not reached its chain yet does not know: then ask what needs the chain. */
+  if (!ask_token (cli, "node.status", &symbol, &decimals, error)
+      || (*symbol == '\0' && !ask_token (cli, "wallet.show", &symbol, &decimals, error)))
     return FALSE;
-  token = moosh_json_object (status, "token", error);
-  if (token == NULL || (symbol = moosh_json_string (token, "symbol", error)) == NULL
-      || !moosh_json_int (token, "decimals", &decimals, error))
-    {
-      g_prefix_error (
-          error,
-          "mooshd does not know the token yet (is the chain reachable? `moosh doctor` says): ");
-      return FALSE;
-    }
   if (*symbol == '\0')
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE,
@@ -135,7 +141,7 @@ cli_token (Cli *cli, GError **error)
                    symbol, (int)decimals);
       return FALSE;
     }
-  cli->token_symbol = cli_printable (symbol, FALSE);
+  cli->token_symbol = g_steal_pointer (&symbol);
   cli->token_decimals = (guint)decimals;
   return TRUE;
 }

@@ -61,8 +61,12 @@ quote_params (Cli *cli, JsonObject *params, GError **error)
     {
       guint64 units;
 
-      if (!g_ascii_string_to_unsigned (cli_value (cli, "units"), 10, 1, G_MAXUINT32, &units, error))
-        return FALSE;
+      if (!g_ascii_string_to_unsigned (cli_value (cli, "units"), 10, 1, G_MAXUINT32, &units, NULL))
+        {
+          g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
+                       "--units: \"%s\" is not a number of units", cli_value (cli, "units"));
+          return FALSE;
+        }
       json_object_set_int_member (params, "units", (gint64)units);
     }
   if (cli_value (cli, "deposit") != NULL)

@@ -248,15 +248,13 @@ mooshd_agreement_take (const MooshRpcPeer *peer, JsonObject *params, gpointer us
 {
   Node *node = user_data;
   g_autoptr (Deployment) d = prepare (node, params, error);
-  g_autoptr (GError) local = NULL;
 
   (void)peer;
   if (d == NULL || !deployment_insert (node, d, error))
     return NULL;
-  if (!deployment_take (node, d, moosh_json_bool_or (params, "wait", TRUE), &local)
-      && local->code != MOOSH_ERROR_TIMEOUT)
+  if (!deployment_take (node, d, moosh_json_bool_or (params, "wait", TRUE), error))
     {
-      g_propagate_prefixed_error (error, g_steal_pointer (&local), "take: ");
+      g_prefix_error (error, "take: ");
       return NULL;
     }
   worker_wake (node->worker);

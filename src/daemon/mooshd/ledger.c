@@ -387,15 +387,19 @@ ledger_get (Node *node, guint64 id, LedgerEntry *ret, GError **error)
 }
 
 guint64
-ledger_find_request (Node *node, const guint8 request_hash[32])
+ledger_find_request (Node *node, const guint8 request_hash[32], const MooshOffer *terms)
 {
   g_autoptr (GBytes) hash = g_bytes_new (request_hash, 32);
   g_autoptr (GBytes) me = g_bytes_new (node->identity, 20);
+  guint8 words[MOOSH_OFFER_ABI_SIZE];
+  g_autoptr (GBytes) agreed = NULL;
 
-  return (guint64)moosh_store_int (
-      node->store, 0,
-      "SELECT id FROM agreements WHERE request_hash = ? AND (client = ? OR payer = ?)", "bbb", hash,
-      me, me);
+  moosh_offer_to_words (terms, words);
+  agreed = g_bytes_new (words, sizeof words);
+  return (guint64)moosh_store_int (node->store, 0,
+                                   "SELECT id FROM agreements WHERE request_hash = ? AND terms = ?"
+                                   " AND client = ? AND payer = ? ORDER BY id",
+                                   "bbbb", hash, agreed, me, me);
 }
 
 gboolean
