@@ -324,7 +324,6 @@ static void
 test_fee_cap (void)
 {
   g_auto (World) w = { 0 };
-  g_autoptr (GError) error = NULL;
   MooshTxPolicy policy = { .bump_after_s = 1, .max_fee_cap = moosh_u256 (5000000000) };
   guint8 token[20];
   gint64 above;
@@ -455,6 +454,98 @@ test_other_chain (void)
   g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT);
 }
 
+/* ---- keyd's signer ---- */
+
+/* Stands in for keyd: notes what it is asked, answers with a raw transaction (or an error). */
+typedef struct {
+  GMutex lock;
+  char *asked;
+  GBytes *raw;
+} FakeKeyd;
+
+static JsonObject *
+on_sign (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GError **error)
+{
+  FakeKeyd *keyd = user_data;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&keyd->lock);
+
+  (void)peer;
+  g_free (keyd->asked);
+  keyd->asked = moosh_json_print (params, FALSE);
+  if (keyd->raw == NULL)
+    {
+      g_set_error_literal (error, MOOSH_ERROR, MOOSH_ERROR_DENIED,
+                           "rule contracts: not on the list");
+      return NULL;
+    }
+  return moosh_json_build ("raw", 'x', keyd->raw, NULL);
+}
+
+static gpointer
+run_loop (gpointer loop)
+{
+  g_main_loop_run (loop);
+  return NULL;
+}
+
+static void
+test_keyd_signer (void)
+{
+  static const MooshRpcMethod methods[]
+      = { { "sign_transaction", on_sign, NULL }, { NULL, NULL, NULL } };
+  FakeKeyd keyd = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = g_dir_make_tmp ("moosh-keyd-XXXXXX", &error),
+                  *path = g_build_filename (dir, "keyd.sock", NULL);
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  MooshRpcServer *server;
+  GThread *thread;
+  MooshRpcClient *client = moosh_rpc_client_new (path);
+  guint8 address[20] = { 9 };
+  MooshSigner *signer = moosh_signer_keyd_new (client, address);
+  MooshTx tx = { .chain_id = 31337,
+                 .nonce = 5,
+                 .max_priority_fee = moosh_u256 (2),
+                 .max_fee = moosh_u256 (30),
+                 .gas = 21000,
+                 .data = { (const guint8 *)"\xde\xad", 2 } };
+  GBytes *raw;
+
+  tx.value.limb[1] = 1; /* 2^64: beyond what a JSON number could carry */
+  tx.to[19] = 7;
+  g_assert_null (signer->sign (signer, &tx, &error));
+  g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE); /* keyd is not up */
+  g_clear_error (&error);
+
+  g_mutex_init (&keyd.lock);
+  server = moosh_rpc_server_new (path, 0600, methods, &keyd, &error);
+  g_assert_no_error (error);
+  thread = g_thread_new ("keyd", run_loop, loop);
+  g_assert_null (signer->sign (signer, &tx, &error));
+  g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_DENIED);
+  g_assert_cmpstr (keyd.asked, ==,
+                   "{\"chain_id\":31337,\"nonce\":5,\"value\":\"18446744073709551616\",\"gas\":"
+                   "21000,\"max_fee\":\"30\","
+                   "\"max_priority_fee\":\"2\",\"data\":\"0xdead\",\"to\":"
+                   "\"0x0000000000000000000000000000000000000007\"}");
+  g_clear_error (&error);
+  keyd.raw = g_bytes_new ("\x02\xc0", 2);
+  raw = signer->sign (signer, &tx, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_bytes_equal (raw, keyd.raw));
+  g_bytes_unref (raw);
+
+  g_main_loop_quit (loop);
+  g_thread_join (thread);
+  moosh_signer_free (signer);
+  moosh_rpc_client_free (client);
+  moosh_rpc_server_free (server);
+  g_bytes_unref (keyd.raw);
+  g_free (keyd.asked);
+  g_mutex_clear (&keyd.lock);
+  g_rmdir (dir);
+}
+
 static void
 assert_explains (const char *hex, const char *expected)
 {
@@ -495,6 +586,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/chain/tx/explain", test_explain);
+  g_test_add_func ("/chain/tx/keyd-signer", test_keyd_signer);
   g_test_add_func ("/chain/tx/life", test_life);
   g_test_add_func ("/chain/tx/refusals", test_refusals);
   g_test_add_func ("/chain/tx/reverts-in-block", test_reverts_in_block);
