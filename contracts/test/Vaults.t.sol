@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IEscrowVault} from "../src/interfaces/IEscrowVault.sol";
 import {IStakeVault} from "../src/interfaces/IStakeVault.sol";
 import {Tokens} from "../src/lib/Tokens.sol";
@@ -120,27 +121,31 @@ contract VaultsTest is Market {
         credited(address(hooked), 5e6);
         Offer memory o = sellOffer();
         o.token = address(hooked);
-        bytes[4] memory attacks = [
+        bytes[5] memory attacks = [
             abi.encodeCall(escrow.withdraw, (address(hooked), stranger, 0)),
             abi.encodeCall(market.topUp, (1, o, 1, noPermit())),
             abi.encodeCall(market.collect, (1, o)),
+            abi.encodeCall(market.expire, (1, o)),
             abi.encodeCall(market.take, (o, signedBy(PROVIDER_KEY, o), client, 1, 0, 2e6, noPermit()))
         ];
-        for (uint256 i = 0; i < 4; i++) {
-            // In the middle of take's deposit, and of a withdrawal.
-            address target = i == 0 ? address(escrow) : address(market);
-            hooked.arm(target, attacks[i]);
+        for (uint256 i = 0; i < 5; i++) {
+            hooked.arm(i == 0 ? address(escrow) : address(market), attacks[i]);
             take(o, 1, 2e6);
-            vm.assertTrue(hooked.attacked() && !hooked.attackWorked(), "during take");
+            shut(hooked, "during take");
         }
         hooked.arm(address(escrow), attacks[0]);
         vm.prank(client);
         escrow.withdraw(address(hooked), client, 1);
-        vm.assertTrue(hooked.attacked() && !hooked.attackWorked(), "during withdraw");
+        shut(hooked, "during withdraw");
         hooked.arm(address(stakes), abi.encodeCall(stakes.stake, (provider, address(hooked), 0, noPermit())));
         vm.prank(provider);
         stakes.stake(provider, address(hooked), 1e6, noPermit());
-        vm.assertTrue(hooked.attacked() && !hooked.attackWorked(), "during stake");
+        shut(hooked, "during stake");
+    }
+
+    function shut(HookToken hooked, string memory when) private view {
+        vm.assertTrue(hooked.attacked(), when);
+        vm.assertTrue(hooked.refusal() == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector, when);
     }
 
     function test_a_client_that_cannot_receive_stops_nobody() public {

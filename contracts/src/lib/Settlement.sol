@@ -80,8 +80,9 @@ library Settlement {
             stored = State.Active;
         }
         if (stored != State.Active && stored != State.Paused) return stored;
-        if (time >= graceUntil(a)) return State.Draining;
-        if (time >= fundedUntil(a, offer.lockPeriod)) return State.Grace;
-        return stored;
+        uint256 grace = graceUntil(a);
+        if (grace == NEVER) return stored;
+        if (time >= grace) return State.Draining;
+        return time + offer.lockPeriod >= grace ? State.Grace : stored; // time >= fundedUntil
     }
 }

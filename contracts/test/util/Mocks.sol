@@ -46,7 +46,7 @@ contract HookToken is ERC20("Hook", "HOOK") {
     address private _target;
     bytes private _call;
     bool public attacked;
-    bool public attackWorked;
+    bytes4 public refusal; // what the attack got; 0 = it worked
 
     function mint(address to, uint256 amount) external {
         _mint(to, amount);
@@ -65,7 +65,8 @@ contract HookToken is ERC20("Hook", "HOOK") {
             address target = _target;
             _target = address(0);
             attacked = true;
-            (attackWorked,) = target.call(_call);
+            (bool ok, bytes memory reason) = target.call(_call);
+            refusal = ok ? bytes4(0) : bytes4(reason);
         }
         if (from == address(0) || to.code.length == 0) return;
         try IReceiver(to).tokensReceived() {}
