@@ -76,7 +76,7 @@ seconds_of (const VmmAnswers *answers, const VmmMeasure *host, VmmQuestion quest
   const char *text = preset ? preset : answers->text[question];
   gint64 v = 0;
 
-  return strcmp (text, "0") != 0 && cli_parse_duration (text, &v, NULL) ? v : 0;
+  return g_strcmp0 (text, "0") != 0 && text != NULL && cli_parse_duration (text, &v, NULL) ? v : 0;
 }
 
 static char *
