@@ -14,6 +14,8 @@ free_worker (gpointer pointer)
 {
   Worker *worker = pointer;
   g_object_unref (worker->stop);
+  g_free (worker->step);
+  g_free (worker->error);
   g_free (worker);
 }
 
@@ -25,13 +27,12 @@ push (MooshHost *host, Worker *worker)
   g_thread_pool_push (host->pool, worker, NULL);
 }
 
-void
-moosh_host_kick (MooshHost *host, gint64 id, gboolean interrupt)
+/* With the lock held. */
+static Worker *
+worker_of (MooshHost *host, gint64 id)
 {
-  Worker *worker;
+  Worker *worker = g_hash_table_lookup (host->workers, &id);
 
-  g_mutex_lock (&host->lock);
-  worker = g_hash_table_lookup (host->workers, &id);
   if (worker == NULL)
     {
       worker = g_new0 (Worker, 1);
@@ -39,6 +40,16 @@ moosh_host_kick (MooshHost *host, gint64 id, gboolean interrupt)
       worker->stop = g_cancellable_new ();
       g_hash_table_insert (host->workers, &worker->id, worker);
     }
+  return worker;
+}
+
+void
+moosh_host_kick (MooshHost *host, gint64 id, gboolean interrupt)
+{
+  Worker *worker;
+
+  g_mutex_lock (&host->lock);
+  worker = worker_of (host, id);
   if (interrupt)
     g_cancellable_cancel (worker->stop);
   worker->again = TRUE;
@@ -86,11 +97,38 @@ gboolean
 moosh_host_save (MooshHost *host, const MooshMachine *m, GError **error)
 {
   gboolean ok = moosh_journal_save (host->store, m, error);
+  Worker *worker;
 
   g_mutex_lock (&host->lock);
+  worker = worker_of (host, m->id);
+  g_clear_pointer (&worker->step, g_free);
+  g_clear_pointer (&worker->error, g_free);
+  worker->unsaved = !ok;
+  if (!ok)
+    {
+      worker->state = m->state;
+      worker->step = g_strdup (m->step);
+      worker->error = g_strdup (m->error);
+    }
   g_cond_broadcast (&host->changed);
   g_mutex_unlock (&host->lock);
+  if (!ok)
+    moosh_host_look_at (host, g_get_real_time () / G_USEC_PER_SEC + MOOSH_RETRY_S);
   return ok;
+}
+
+void
+moosh_host_show (MooshHost *host, MooshMachine *m)
+{
+  const Worker *worker = g_hash_table_lookup (host->workers, &m->id);
+
+  if (worker == NULL || !worker->unsaved)
+    return;
+  m->state = worker->state;
+  g_free (m->step);
+  g_free (m->error);
+  m->step = g_strdup (worker->step);
+  m->error = g_strdup (worker->error);
 }
 
 /* ---- the clock: retention ends, and somebody may flush our firewall ---- */
@@ -106,6 +144,20 @@ moosh_host_look_at (MooshHost *host, gint64 at_s)
   g_mutex_unlock (&host->lock);
 }
 
+/* Is there something to try again? */
+static gboolean
+waits (MooshHost *host, const MooshMachine *m)
+{
+  const Worker *worker;
+  gboolean unsaved;
+
+  g_mutex_lock (&host->lock);
+  worker = g_hash_table_lookup (host->workers, &m->id);
+  unsaved = worker != NULL && worker->unsaved;
+  g_mutex_unlock (&host->lock);
+  return unsaved || m->want == MOOSH_WANT_GONE || g_str_has_prefix (m->step, "waiting");
+}
+
 static void
 look (MooshHost *host)
 {
@@ -117,7 +169,7 @@ look (MooshHost *host)
     {
       const MooshMachine *m = g_ptr_array_index (machines, i);
       guests = guests || m->pid != 0;
-      if (m->want == MOOSH_WANT_GONE || (m->step != NULL && g_str_has_prefix (m->step, "waiting")))
+      if (waits (host, m))
         moosh_host_kick (host, m->id, FALSE);
     }
   if (machines == NULL || (guests && !moosh_qemu_keep_fence (host->qemu, &error)))

@@ -25,7 +25,6 @@
 #define CRASH_FORGET_S 600 /* a guest that ran so long did not crash in a row */
 #define LOG_MAX        (2 * 1024 * 1024)
 #define PORT_TRIES     20
-#define STUCK_RETRY_S  10
 
 typedef struct {
   MooshHost *host;
@@ -49,8 +48,7 @@ enter (Drive *drive, MooshMachineState state, const char *step, GError **error)
   return moosh_host_save (drive->host, drive->m, error);
 }
 
-/* The machine is as good as it gets: record why. A full disk must not keep the failure from being
- * seen, so it stays in memory if it has to, and is tried again at the next look. */
+/* The machine is as good as it gets: record why. */
 static void
 fail (Drive *drive, const char *what, const GError *error)
 {
@@ -434,7 +432,7 @@ steer (Drive *drive, MooshGuestState guest, GError **error)
        */
       enter (drive, m->state, "waiting: this host's disk is full or failing", NULL);
       host->driver->resume (host->driver, m, NULL);
-      moosh_host_look_at (host, g_get_real_time () / G_USEC_PER_SEC + STUCK_RETRY_S);
+      moosh_host_look_at (host, g_get_real_time () / G_USEC_PER_SEC + MOOSH_RETRY_S);
     }
   else if (paused && (guest == MOOSH_GUEST_RUNNING || m->state == MOOSH_MACHINE_RUNNING))
     {
@@ -522,7 +520,7 @@ end (Drive *drive)
     {
       /* units stay held as long as something of it runs */
       g_warning ("agreement %s: %s", m->agreement, error->message);
-      moosh_host_look_at (host, g_get_real_time () / G_USEC_PER_SEC + STUCK_RETRY_S);
+      moosh_host_look_at (host, g_get_real_time () / G_USEC_PER_SEC + MOOSH_RETRY_S);
       return;
     }
   if (m->state != MOOSH_MACHINE_RETAINED && !release)
@@ -542,7 +540,7 @@ end (Drive *drive)
       || !enter (drive, release ? MOOSH_MACHINE_RELEASED : MOOSH_MACHINE_DESTROYED, "", &error))
     {
       g_warning ("agreement %s: %s", m->agreement, error->message);
-      moosh_host_look_at (host, g_get_real_time () / G_USEC_PER_SEC + STUCK_RETRY_S);
+      moosh_host_look_at (host, g_get_real_time () / G_USEC_PER_SEC + MOOSH_RETRY_S);
       return;
     }
   moosh_host_say (host, m, release ? "released" : "the disk's key is destroyed");

@@ -4,12 +4,18 @@
 #include "machine/host.h"
 #include "machine/qemu.h"
 
+#define MOOSH_RETRY_S 10 /* between two tries of what the host's trouble prevents */
+
 /* Who drives one machine, and how to interrupt it. */
 typedef struct {
   gint64 id;
   gboolean busy;      /* a thread is at it */
   gboolean again;     /* something changed meanwhile: look once more */
   GCancellable *stop; /* the build or boot going on now */
+  /* what could not be written, because the disk is full, say: shown meanwhile, and tried again */
+  gboolean unsaved;
+  MooshMachineState state;
+  char *step, *error;
 } Worker;
 
 struct MooshHost {
@@ -40,8 +46,12 @@ void moosh_host_drive (MooshHost *host, gint64 id, GCancellable *stop);
 void moosh_host_say (MooshHost *host, const MooshMachine *m, const char *format, ...)
     G_GNUC_PRINTF (3, 4);
 
-/* Write the driven half of the machine and wake who waits for it. */
+/* Write the driven half of the machine and wake who waits for it. What cannot be written is shown
+ * all the same (moosh_host_show), and the worker looks again in a while. */
 gboolean moosh_host_save (MooshHost *host, const MooshMachine *m, GError **error);
+
+/* Make a machine from the journal show what could not be written of it. With the lock held. */
+void moosh_host_show (MooshHost *host, MooshMachine *m);
 
 /* Look again at this machine when the wall clock says `at_s`. */
 void moosh_host_look_at (MooshHost *host, gint64 at_s);

@@ -134,13 +134,25 @@ moosh_host_set_pool (MooshHost *host, MooshPool *pool, GError **error)
 MooshMachine *
 moosh_host_machine (MooshHost *host, const char *agreement, GError **error)
 {
-  return moosh_journal_machine (host->store, agreement, error);
+  MooshMachine *m = moosh_journal_machine (host->store, agreement, error);
+
+  g_mutex_lock (&host->lock);
+  if (m != NULL)
+    moosh_host_show (host, m);
+  g_mutex_unlock (&host->lock);
+  return m;
 }
 
 GPtrArray *
 moosh_host_machines (MooshHost *host, gboolean all, GError **error)
 {
-  return moosh_journal_machines (host->store, !all, error);
+  GPtrArray *machines = moosh_journal_machines (host->store, !all, error);
+
+  g_mutex_lock (&host->lock);
+  for (guint i = 0; machines != NULL && i < machines->len; i++)
+    moosh_host_show (host, g_ptr_array_index (machines, i));
+  g_mutex_unlock (&host->lock);
+  return machines;
 }
 
 static gboolean
@@ -362,6 +374,8 @@ moosh_host_wait (MooshHost *host, const char *agreement, const char *state, guin
       /* looked at under the lock that a change of state takes before it signals */
       g_mutex_lock (&host->lock);
       m = moosh_journal_machine (host->store, agreement, error);
+      if (m != NULL)
+        moosh_host_show (host, m);
       if (m == NULL || strcmp (moosh_machine_state_name (m->state), state) != 0 || host->stopping)
         {
           g_mutex_unlock (&host->lock);

@@ -5,9 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TRY_EVERY_US (50 * 1000)
-#define TRY_FOR_US   (1000 * 1000)
-#define TRIES        20
+#define TRY_EVERY_US (50 * 1000) /* at first; then a thirtieth of the time waited */
+#define SLOW_DOWN    30
+#define PATIENCE     4 /* a try lasts so many intervals, so that at most so many go on */
+#define TRIES        8
 
 typedef struct {
   int fd[TRIES]; /* -1: free */
@@ -15,7 +16,7 @@ typedef struct {
 } Tries;
 
 static void
-start (Tries *tries, const struct sockaddr *address, socklen_t len, gint64 now_us)
+start (Tries *tries, const struct sockaddr *address, socklen_t len, gint64 until_us)
 {
   for (guint i = 0; i < TRIES; i++)
     if (tries->fd[i] < 0)
@@ -27,7 +28,7 @@ start (Tries *tries, const struct sockaddr *address, socklen_t len, gint64 now_u
             fd = -1;
           }
         tries->fd[i] = fd;
-        tries->until_us[i] = now_us + TRY_FOR_US;
+        tries->until_us[i] = until_us;
         return;
       }
 }
@@ -97,7 +98,7 @@ moosh_ready_wait (const char *host, guint16 port, int gone_fd, gint64 deadline_u
   struct sockaddr_storage native;
   socklen_t len = address ? (socklen_t)g_socket_address_get_native_size (address) : 0;
   int stop_fd = stop != NULL ? g_cancellable_get_fd (stop) : -1, verdict = 0;
-  gint64 next_us = 0;
+  gint64 began_us = g_get_monotonic_time (), next_us = 0;
   Tries tries;
 
   for (guint i = 0; i < TRIES; i++)
@@ -119,8 +120,9 @@ moosh_ready_wait (const char *host, guint16 port, int gone_fd, gint64 deadline_u
         }
       if (now_us >= next_us)
         {
-          start (&tries, (struct sockaddr *)&native, len, now_us);
-          next_us = now_us + TRY_EVERY_US;
+          gint64 every_us = MAX (TRY_EVERY_US, (now_us - began_us) / SLOW_DOWN);
+          start (&tries, (struct sockaddr *)&native, len, now_us + PATIENCE * every_us);
+          next_us = now_us + every_us;
         }
       verdict = poll_round (&tries, gone_fd, stop_fd, MIN (next_us, deadline_us), error);
     }

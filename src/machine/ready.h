@@ -6,8 +6,10 @@
 /** Wait until somebody who answers at host:port says "SSH-".
  *
  * The forwarded port accepts long before the guest does, and a connection made too early may hang
- * in the guest's unfinished network for seconds; so a new one is tried every 50 ms while at most 20
- * older ones, each for a second, still have their chance.
+ * in the guest's unfinished network for seconds; so a new one is tried every 50 ms, and each has
+ * 200 ms. A guest that is slower than that would drown in half-open connections (dropbear takes 5):
+ * both times grow with the time waited, so that at most four tries go on at once and a guest that
+ * answers after t is found after 7.5 t at the latest.
  *
  * host         numeric address
  * gone_fd      readable when the guest process ends (a pidfd): MOOSH_ERROR_FAILED; -1: not watched

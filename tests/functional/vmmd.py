@@ -35,7 +35,8 @@ class Vmmd:
         self.process = Process("vmmd", [PROGRAMS["vmmd"], "--state", self.dir, "--log-level", "debug"],
                                self.dir / "vmmd.log", ready=True)
         self.key = self.dir / "client"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tester", "-f", self.key], check=True)
+        if not self.key.exists():
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tester", "-f", self.key], check=True)
 
     def start(self):
         self.process.start()

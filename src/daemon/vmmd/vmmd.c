@@ -17,8 +17,12 @@
 #include "base/daemon.h"
 #include "daemon/vmmd/methods.h"
 #include <malloc.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LOCK_TRIES     40
+#define TRIES_VARIABLE "MOOSH_VMMD_LOCK_TRIES"
 
 static gboolean
 open_host (MooshDaemon *daemon, MooshHost **ret, GError **error)
@@ -34,6 +38,23 @@ open_host (MooshDaemon *daemon, MooshHost **ret, GError **error)
   if (moosh_host_config_load (&config, daemon->config, daemon->state_dir, error))
     *ret = moosh_host_new (&config, error);
   return *ret != NULL;
+}
+
+/* "Another one runs" is believed only when it stays so: a child that our predecessor was forking
+ * when it was killed holds the state directory's lock for some milliseconds more, until it execs.
+ * The whole program starts again, because moosh_daemon_init can be called once. Returns if not. */
+static void
+try_again (char **argv, const GError *error)
+{
+  const char *said = g_getenv (TRIES_VARIABLE);
+  int tries = said != NULL ? atoi (said) : 0;
+  g_autofree char *next = g_strdup_printf ("%d", tries + 1);
+
+  if (!g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT) || tries >= LOCK_TRIES)
+    return;
+  g_setenv (TRIES_VARIABLE, next, TRUE);
+  g_usleep (50000);
+  execv ("/proc/self/exe", argv);
 }
 
 static gboolean
@@ -65,11 +86,14 @@ main (int argc, char **argv)
 {
   g_auto (MooshDaemon) daemon = { 0 };
   g_autoptr (GError) error = NULL;
+  g_autofree char **words = g_memdup2 (argv, sizeof (char *) * (gsize)(argc + 1));
 
   mallopt (M_ARENA_MAX, 2); /* many threads, little work in each: arenas would only hold memory */
   umask (0022); /* what builds leave is read by others; our own files say 0600 themselves */
   if (run (&daemon, argc, argv, &error))
     return 0;
+  if (daemon.config == NULL) /* it did not get past the lock */
+    try_again (words, error);
   g_printerr ("moosh-vmmd: %s\n", error->message);
   return moosh_error_exit_code (error);
 }
