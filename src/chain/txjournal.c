@@ -2,7 +2,7 @@
  * is done.
  *
  * Locks: `submitting` makes one transaction at a time, so that nonces are given out in the order of
- * recording; `lock` guards who drives the rounds. The store has a lock of its own and is never held
+ * recording; `signing` keeps the signer to one thread; `lock` guards who drives the rounds. The store has a lock of its own and is never held
  * across a network call. */
 #include "chain/txjournal.h"
 #include "chain/ask.h"
@@ -13,6 +13,7 @@
 #define BUMP_AFTER_S_DEFAULT 60
 #define BUMP_MAX_DEFAULT     5
 #define RESEND_S             15  /* the pool may have dropped it */
+#define RETRY_S              2   /* nobody took it */
 #define ROUND_MIN_MS         150 /* between two rounds, whoever drives them */
 #define TICK_MAX_S           30
 #define ROUND_MAX_MS         2000
@@ -24,6 +25,7 @@ struct MooshTxJournal {
   MooshSigner *signer;
   MooshTxPolicy policy;
   GMutex submitting;
+  GMutex signing;
   GMutex lock;
   GCond round_over;
   gboolean round_runs;
@@ -66,6 +68,7 @@ moosh_tx_journal_new (MooshStore *store, MooshChain *chain, MooshSigner *signer,
   if (journal->policy.bump_max == 0)
     journal->policy.bump_max = BUMP_MAX_DEFAULT;
   g_mutex_init (&journal->submitting);
+  g_mutex_init (&journal->signing);
   g_mutex_init (&journal->lock);
   g_cond_init (&journal->round_over);
   return journal;
@@ -77,6 +80,7 @@ moosh_tx_journal_free (MooshTxJournal *journal)
   if (journal == NULL)
     return;
   g_mutex_clear (&journal->submitting);
+  g_mutex_clear (&journal->signing);
   g_mutex_clear (&journal->lock);
   g_cond_clear (&journal->round_over);
   g_free (journal);
@@ -253,7 +257,9 @@ make_version (MooshTxJournal *journal, const TxRow *row, const MooshU256 *max_fe
   MooshTx back;
 
   memcpy (tx.to, row->to, 20);
+  g_mutex_lock (&journal->signing);
   signed_raw = journal->signer->sign (journal->signer, &tx, error);
+  g_mutex_unlock (&journal->signing);
   if (signed_raw == NULL)
     return NULL;
   raw = g_bytes_get_data (signed_raw, &raw_len);
@@ -560,7 +566,7 @@ push_pending (MooshTxJournal *journal, TxRow *row, GPtrArray *versions, gboolean
     return TRUE;
   if (local != NULL)
     g_info ("%s: fee not raised: %s", row->purpose, local->message);
-  if (now_s () - newest->sent_s < RESEND_S && row->trouble == NULL)
+  if (now_s () - newest->sent_s < (row->trouble == NULL ? RESEND_S : RETRY_S))
     return TRUE;
   return send_version (journal, row, newest, error);
 }
