@@ -2,8 +2,8 @@
  * is done.
  *
  * Locks: `submitting` makes one transaction at a time, so that nonces are given out in the order of
- * recording; `signing` keeps the signer to one thread; `lock` guards who drives the rounds. The store has a lock of its own and is never held
- * across a network call. */
+ * recording; `signing` keeps the signer to one thread; `lock` guards who drives the rounds. The
+ * store has a lock of its own and is never held across a network call. */
 #include "chain/txjournal.h"
 #include "chain/ask.h"
 #include "chain/txstore.h"
