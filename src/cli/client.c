@@ -35,6 +35,28 @@ cli_path (Cli *cli, const char *relative)
   return g_build_filename (cli->state_dir, relative, NULL);
 }
 
+/* Which of the node's daemons is it whose silence the error is about? It may be one behind the one
+ * that was asked. FALSE: none. */
+static gboolean
+who_is_silent (const GError *error, CliDaemon *ret)
+{
+  if (!g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE))
+    return FALSE;
+  if (strstr (error->message, "nobody answers at ") == NULL)
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (daemons); i++)
+    {
+      g_autofree char *socket = g_strconcat ("/", daemons[i].name, ".sock ", NULL);
+
+      if (strstr (error->message, socket) != NULL)
+        {
+          *ret = (CliDaemon)i;
+          return TRUE;
+        }
+    }
+  return FALSE;
+}
+
 JsonObject *
 cli_call (Cli *cli, CliDaemon daemon, const char *method, JsonObject *params, guint timeout_ms,
           GError **error)
@@ -43,6 +65,7 @@ cli_call (Cli *cli, CliDaemon daemon, const char *method, JsonObject *params, gu
   g_autoptr (GError) local = NULL;
   g_autofree char *file = g_strconcat (daemons[daemon].name, ".sock", NULL);
   g_autofree char *path = cli_path (cli, file);
+  CliDaemon silent;
   JsonObject *result;
 
   if (cli->clients[daemon] == NULL)
@@ -50,14 +73,13 @@ cli_call (Cli *cli, CliDaemon daemon, const char *method, JsonObject *params, gu
   result = moosh_rpc_client_call (cli->clients[daemon], method, owned, timeout_ms, &local);
   if (result != NULL)
     return result;
-  if (g_error_matches (local, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE)
-      && g_str_has_prefix (local->message, "nobody answers at"))
+  if (who_is_silent (local, &silent))
     {
-      g_autofree char *words = cli_process_last_words (cli, daemon);
+      g_autofree char *words = cli_process_last_words (cli, silent);
 
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_UNAVAILABLE,
                    "%s is not running for %s%s%s%s: start it with `moosh --state %s node start`",
-                   daemons[daemon].program, cli->state_dir, words ? " (its last words: " : "",
+                   daemons[silent].program, cli->state_dir, words ? " (its last words: " : "",
                    words ? words : "", words ? ")" : "", cli->state_dir);
     }
   else
