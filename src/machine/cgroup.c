@@ -42,6 +42,17 @@ make_dir (const char *path, GError **error)
   return FALSE;
 }
 
+/* How much of the processors a group gets when there is not enough: all of ours together as much as
+ * everything else on the host, each by what it was sold. Best effort: it only divides shortage. */
+static void
+weigh (const char *dir, gboolean v2, guint64 milli)
+{
+  guint64 weight = v2 ? CLAMP (milli / 10, 1, 10000) : CLAMP (milli * 1024 / 1000, 2, 262144);
+  g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT, weight);
+
+  put (dir, v2 ? "cpu.weight" : "cpu.shares", text, NULL);
+}
+
 static gboolean
 has_all (const char *text)
 {
@@ -70,7 +81,10 @@ v2_ready (const char *root, char **note)
            || !put (dir, "cgroup.subtree_control", "+cpu +memory +pids", &error))
     *note = g_strdup (error->message);
   else
-    return TRUE;
+    {
+      weigh (dir, TRUE, (guint64)g_get_num_processors () * 1000);
+      return TRUE;
+    }
   return FALSE;
 }
 
@@ -91,6 +105,8 @@ v1_ready (const char *root, char **note)
                           : g_strdup_printf ("there is no cgroup v1 controller at %s", mount);
           return FALSE;
         }
+      if (i == 0)
+        weigh (dir, FALSE, (guint64)g_get_num_processors () * 1000);
     }
   return TRUE;
 }
@@ -124,6 +140,8 @@ make_v2 (const char *dir, const MooshCgroupLimits *limits, GError **error)
       || !put (dir, "pids.max", pids, error))
     return FALSE;
   put (dir, "memory.swap.max", "0", NULL); /* absent without swap accounting */
+  if (limits->cpu_milli > 0)
+    weigh (dir, TRUE, limits->cpu_milli);
   return TRUE;
 }
 
@@ -148,6 +166,8 @@ make_v1 (const char *root, const char *name, const MooshCgroupLimits *limits, GE
       g_autofree char *value = g_strdup_printf ("%" G_GINT64_FORMAT, settings[i].value);
       if (!make_dir (dir, error) || !put (dir, settings[i].file, value, error))
         return FALSE;
+      if (i == 0 && limits->cpu_milli > 0)
+        weigh (dir, FALSE, limits->cpu_milli);
     }
   return TRUE;
 }

@@ -30,7 +30,8 @@ struct MooshDriver {
   /** Sizes the driver sells, [{name, vcpu_milli, ram_mib, disk_gib}], or NULL without error: any
    * that fits. */
   JsonArray *(*sizes) (MooshDriver *driver, GError **error);
-  /** Ready-made images, [{name, description}]; NULL without error: it runs built systems. */
+  /** Ready-made images, [{name, description}]; NULL without error, or a NULL call: it runs built
+   * systems. */
   JsonArray *(*images) (MooshDriver *driver, GError **error);
   /** Make what a machine needs before its system is known, in its directory, which is there:
    * storage, its key, SSH host key (into m->host_key), seed. */
@@ -59,7 +60,8 @@ struct MooshDriver {
   gboolean (*kill) (MooshDriver *driver, MooshMachine *m, gboolean for_good, GError **error);
   /** Destroy the storage's key, then the storage. Nothing there: success. */
   gboolean (*destroy) (MooshDriver *driver, MooshMachine *m, GError **error);
-  /** Keep the storage's present content under `name`; NULL: the driver cannot. */
+  /** Keep the storage's present content under `name`; NULL: the driver cannot (qemu's does not: a
+   * snapshot would take disk that nobody rented). */
   gboolean (*snapshot) (MooshDriver *driver, MooshMachine *m, const char *name, GError **error);
   /** What the units cost the provider, in thousandths of a US cent an hour; NULL: its own hardware,
    * no price list. */

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define KEEP_FENCE_S 30
+#define TIDY_S       600
 
 /* ---- workers ---- */
 
@@ -192,6 +194,11 @@ watch_clock (gpointer pointer)
       host->next_look_us = g_get_monotonic_time () + KEEP_FENCE_S * G_USEC_PER_SEC;
       g_mutex_unlock (&host->lock);
       look (host);
+      if (g_get_monotonic_time () >= host->next_tidy_us)
+        {
+          host->next_tidy_us = g_get_monotonic_time () + TIDY_S * G_USEC_PER_SEC;
+          moosh_host_tidy (host);
+        }
       g_mutex_lock (&host->lock);
     }
   g_mutex_unlock (&host->lock);
@@ -227,14 +234,14 @@ find_nix_dir (const MooshHostConfig *config)
 static void
 open_builder (MooshHost *host)
 {
-  const MooshHostConfig *c = &host->config;
+  MooshHostConfig *c = &host->config;
   g_autofree char *nix_dir = find_nix_dir (c);
   g_autofree char *ours
       = g_strdup_printf ("/var/lib/mooshnet-build/%" G_GINT64_FORMAT, c->uid_first);
   g_autoptr (GError) error = NULL;
   const guint64 mib = 1024 * 1024;
   MooshBuilderConfig builder = {
-    .state_dir = c->build_dir ? c->build_dir : ours,
+    .state_dir = c->build_dir,
     .guest_dir = c->guest_dir,
     .nix_dir = nix_dir,
     .allow_file = c->allow_file_urls,
@@ -337,6 +344,7 @@ moosh_host_new (MooshHostConfig *config, GError **error)
 {
   g_autoptr (MooshHost) host = g_new0 (MooshHost, 1);
   g_autoptr (GPtrArray) machines = NULL;
+  mode_t mask;
   g_autofree char *path
       = g_build_filename (config->state_dir, "vmmd.db", NULL); /* before it is taken */
 
@@ -347,7 +355,9 @@ moosh_host_new (MooshHostConfig *config, GError **error)
   g_cond_init (&host->changed);
   host->workers = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, free_worker);
   host->pool = g_thread_pool_new (work, host, -1, FALSE, NULL);
+  mask = umask (0077); /* requests carry secrets */
   host->store = moosh_store_open (path, moosh_machine_migrations, error);
+  umask (mask);
   if (host->store == NULL || !moosh_host_claim_users (&host->config, host->store, error))
     return NULL;
   machines = moosh_journal_machines (host->store, TRUE, error);

@@ -18,18 +18,22 @@ typedef struct {
   char *public_host;             /* what clients connect to; NULL: listen_host */
   gint64 port_first, port_count; /* forwarded ports */
   gboolean internet;             /* default of machine.provision */
-  gint64 uid_first, uid_count;   /* one user per guest, the first is the probe's; 0: a range nobody else has */
-  gint64 boot_s;               /* a guest must answer on SSH within */
-  gint64 poweroff_s;           /* and go away within, after the power button */
+  gint64 uid_first,
+      uid_count;     /* one user per guest, the first is the probe's; 0: a range nobody else has */
+  gint64 boot_s;     /* a guest must answer on SSH within */
+  gint64 poweroff_s; /* and go away within, after the power button */
   gint64 spare_disks;
-  char *build_dir;               /* store of built systems; NULL: /var/lib/mooshnet-build/<uid_first>. World-searchable, so
-                                    not below state_dir */
+  char *build_dir; /* store of built systems; NULL: /var/lib/mooshnet-build/<uid_first>.
+                      World-searchable, so not below state_dir */
   char *guest_dir; /* what nix/micro takes the kernel from; NULL: the usual place */
   char *nix_dir;   /* <moosh> of blueprints; NULL: beside the program, or the installed one */
   char *ssh_key;   /* for ssh:// blueprints; NULL: none */
   gint64 builds_at_once, fetch_s, fetch_mib, eval_s, eval_mib, build_s, build_silence_s, build_mib,
       build_processes, build_disk_mib, build_cores;
   gboolean allow_file_urls, allow_private_hosts;
+  gint64 tidy_below_pct;           /* free disk below which systems no machine uses are deleted */
+  gint64 keep_logs_days;           /* how long an ended machine's log and console stay */
+  char *rpc_user;                  /* who may call besides root; NULL: nobody */
   gint64 cores, ram_mib, disk_gib; /* what inventory may claim; 0: what the host has */
 } MooshHostConfig;
 

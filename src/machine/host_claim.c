@@ -86,6 +86,8 @@ moosh_host_claim_users (MooshHostConfig *config, MooshStore *store, GError **err
       return FALSE;
     }
   config->uid_first = first;
+  if (config->build_dir == NULL)
+    config->build_dir = g_strdup_printf ("/var/lib/mooshnet-build/%" G_GINT64_FORMAT, first);
   return moosh_store_run (store, error,
                           "INSERT OR REPLACE INTO setting (name, value) VALUES ('uid_first', ?)",
                           "i", first);

@@ -29,6 +29,8 @@ static const Number numbers[] = {
   { "build", "processes", AT (build_processes), 512, 8, 65536 },
   { "build", "disk_mib", AT (build_disk_mib), 4096, 64, 1 << 24 },
   { "build", "cores", AT (build_cores), 2, 1, 256 },
+  { "build", "tidy_below_pct", AT (tidy_below_pct), 10, 0, 100 },
+  { "host", "keep_logs_days", AT (keep_logs_days), 30, 0, 36500 },
   { "host", "cores", AT (cores), 0, 0, MOOSH_CORES_MAX },
   { "host", "ram_mib", AT (ram_mib), 0, 0, G_MAXUINT32 },
   { "host", "disk_gib", AT (disk_gib), 0, 0, G_MAXUINT32 },
@@ -41,6 +43,7 @@ static const struct {
 } texts[] = {
   { "network", "listen_host", AT (listen_host), "127.0.0.1" },
   { "network", "public_host", AT (public_host), NULL },
+  { "rpc", "user", AT (rpc_user), NULL },
   { "build", "dir", AT (build_dir), NULL },
   { "build", "guest_dir", AT (guest_dir), NULL },
   { "build", "nix_dir", AT (nix_dir), NULL },

@@ -33,6 +33,7 @@ struct MooshHost {
   gboolean stopping;
   GThread *clock; /* retention, firewall */
   gint64 next_look_us;
+  gint64 next_tidy_us; /* the clock thread's own */
 };
 
 /* Have the machine's worker look at it; `interrupt`: what it is doing is not wanted any more. Any
@@ -55,6 +56,10 @@ void moosh_host_show (MooshHost *host, MooshMachine *m);
 
 /* Look again at this machine when the wall clock says `at_s`. */
 void moosh_host_look_at (MooshHost *host, gint64 at_s);
+
+/* Delete what nobody needs: systems when disk is short, and the logs of machines that ended long
+ * ago (host_tidy.c). */
+void moosh_host_tidy (MooshHost *host);
 
 /* The first range of users tried: between what Debian, systemd and subuid ranges use. */
 #define MOOSH_UID_FIRST 71000

@@ -365,24 +365,6 @@ destroy (MooshDriver *driver, MooshMachine *m, GError **error)
   return moosh_disk_destroy (disk, error);
 }
 
-static gboolean
-snapshot (MooshDriver *driver, MooshMachine *m, const char *name, GError **error)
-{
-  g_autoptr (Guest) guest = find_guest (qemu_of (driver), m->id);
-  g_autoptr (JsonObject) done = NULL;
-
-  if (guest == NULL)
-    {
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "agreement %s: there is no guest",
-                   m->agreement);
-      return FALSE;
-    }
-  done = moosh_qmp_call (guest->qmp, "blockdev-snapshot-internal-sync",
-                         moosh_json_build ("device", 's', "b3", "name", 's', name, NULL),
-                         MONITOR_MS, error);
-  return done != NULL;
-}
-
 /* ---- cores, firewall, acceleration ---- */
 
 static void
@@ -560,7 +542,6 @@ static const MooshDriver calls = {
   .power_button = power_button,
   .kill = kill_guest,
   .destroy = destroy,
-  .snapshot = snapshot,
   .free = free_qemu,
 };
 

@@ -168,7 +168,8 @@ test_cgroup_v2 (void)
   g_autofree char *root = in_dir ("v2"), *note = NULL;
   g_auto (GStrv) procs = NULL;
   g_autoptr (GError) error = NULL;
-  static const char *const files[] = { "cpu.max", "memory.max", "pids.max", "memory.swap.max" };
+  static const char *const files[]
+      = { "cpu.max", "memory.max", "pids.max", "memory.swap.max", "cpu.weight" };
 
   fake (root, "cgroup.controllers", "cpuset cpu io memory hugetlb pids\n");
   fake (root, "cgroup.subtree_control", "");
@@ -188,6 +189,7 @@ test_cgroup_v2 (void)
   assert_file (root, "mooshnet/g/memory.max", "1048576");
   assert_file (root, "mooshnet/g/memory.swap.max", "0");
   assert_file (root, "mooshnet/g/pids.max", "64");
+  assert_file (root, "mooshnet/g/cpu.weight", "150");
   g_assert_cmpuint (g_strv_length (procs), ==, 1);
   g_assert_true (g_str_has_suffix (procs[0], "/v2/mooshnet/g/cgroup.procs"));
 }
@@ -200,7 +202,8 @@ test_cgroup_v1 (void)
   g_autoptr (GError) error = NULL;
   static const char *const files[]
       = { "cpu/mooshnet/g/cpu.cfs_period_us", "cpu/mooshnet/g/cpu.cfs_quota_us",
-          "memory/mooshnet/g/memory.limit_in_bytes", "pids/mooshnet/g/pids.max" };
+          "memory/mooshnet/g/memory.limit_in_bytes", "pids/mooshnet/g/pids.max",
+          "cpu/mooshnet/g/cpu.shares" };
 
   fake (root, "cpu/cgroup.procs", "");
   fake (root, "memory/cgroup.procs", "");
@@ -214,6 +217,7 @@ test_cgroup_v1 (void)
   assert_file (root, files[1], "150000");
   assert_file (root, files[2], "1048576");
   assert_file (root, files[3], "64");
+  assert_file (root, files[4], "1536");
   g_assert_cmpuint (g_strv_length (procs), ==, 3);
 }
 

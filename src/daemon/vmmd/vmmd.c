@@ -16,7 +16,9 @@
  * reader. Fetching, evaluating and building strangers' code happens in other users' processes. */
 #include "base/daemon.h"
 #include "daemon/vmmd/methods.h"
+#include <errno.h>
 #include <malloc.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,6 +59,22 @@ try_again (char **argv, const GError *error)
   execv ("/proc/self/exe", argv);
 }
 
+/* Let one other user call us: mooshd's, when it has a user of its own. */
+static gboolean
+admit (MooshDaemon *daemon, const char *socket, const char *name, GError **error)
+{
+  const struct passwd *user = name != NULL ? getpwnam (name) : NULL;
+
+  if (name == NULL)
+    return TRUE;
+  if (user != NULL && chown (socket, user->pw_uid, (gid_t)-1) == 0
+      && chmod (daemon->state_dir, 0711) == 0)
+    return TRUE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "vmmd.conf: [rpc] user %s: %s", name,
+               user == NULL ? "there is no such user" : g_strerror (errno));
+  return FALSE;
+}
+
 static gboolean
 run (MooshDaemon *daemon, int argc, char **argv, GError **error)
 {
@@ -75,7 +93,7 @@ run (MooshDaemon *daemon, int argc, char **argv, GError **error)
     return FALSE;
   socket = moosh_daemon_path (daemon, "vmmd.sock");
   server = vmmd_serve (host, socket, error);
-  if (server == NULL)
+  if (server == NULL || !admit (daemon, socket, moosh_host_config (host)->rpc_user, error))
     return FALSE;
   moosh_daemon_run (daemon);
   return TRUE;
