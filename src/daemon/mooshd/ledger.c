@@ -149,12 +149,13 @@ ledger_on_log (const MooshLog *log, gint64 time_s, gboolean removed, gpointer us
   fields = moosh_event_decode (event, log, NULL);
   if (fields == NULL)
     return TRUE;
-  if (event == MOOSH_EV_AGREEMENTS_TAKEN
-      && !offers_touched_by (node, moosh_decoded_address (fields, "provider"), error))
-    return FALSE;
-  if (event == MOOSH_EV_AGREEMENTS_TAKEN && !on_taken (node, log, time_s, removed, error))
-    return FALSE;
   id = (gint64)moosh_decoded_u64 (fields, "id");
+  if (event == MOOSH_EV_AGREEMENTS_TAKEN
+      && (!offers_taken (node, (guint64)id, moosh_decoded_address (fields, "provider"), error)
+          || !on_taken (node, log, time_s, removed, error)))
+    return FALSE;
+  if (event == MOOSH_EV_AGREEMENTS_CLOSED && !offers_closed (node, (guint64)id, error))
+    return FALSE;
   if (removed
       && !moosh_store_run (node->store, error,
                            "DELETE FROM agreement_events WHERE block = ? AND log_index = ?", "ii",

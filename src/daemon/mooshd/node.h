@@ -168,6 +168,11 @@ gboolean offers_forget_contact (Node *node, const guint8 node_key[33], GError **
 /** An event touched this offer, or all of a provider: what is left of it will be read again. */
 gboolean offers_touched (Node *node, const guint8 hash[32], GError **error);
 gboolean offers_touched_by (Node *node, const guint8 provider[20], GError **error);
+/** An agreement takes capacity from its provider's pool, and gives it back when it closes: what is
+ * left of the provider's offers has to be read again. The closing event does not name the provider,
+ * so the taking is remembered. */
+gboolean offers_taken (Node *node, guint64 agreement, const guint8 provider[20], GError **error);
+gboolean offers_closed (Node *node, guint64 agreement, GError **error);
 void offers_refresh_stale (Node *node);
 /** Have keyd sign an order of ours and put it on offer. MOOSH_ERROR_USAGE: it makes no sense, or
  * the text of its software policy is not known here. */

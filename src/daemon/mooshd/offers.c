@@ -4,14 +4,16 @@
  * is taken. */
 #include "chain/bindings.h"
 #include "exchange.h"
-#include "market/book.h"
 #include "machine/policy.h"
+#include "market/book.h"
 #include "peer/addressbook.h"
 #include <string.h>
 
 enum { OFFERS_PER_CONTACT_MAX = MOOSH_BOOK_PER_MAKER, STALE_AT_ONCE = 50 };
 
-const char offers_schema[] = "CREATE TABLE offers_stale (hash BLOB PRIMARY KEY) WITHOUT ROWID";
+const char offers_schema[]
+    = "CREATE TABLE offers_stale (hash BLOB PRIMARY KEY) WITHOUT ROWID;"
+      "CREATE TABLE offers_taken (agreement INTEGER PRIMARY KEY, provider BLOB NOT NULL)";
 
 const char policies_schema[]
     = "CREATE TABLE policies (hash BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID";
@@ -77,6 +79,43 @@ offers_touched_by (Node *node, const guint8 provider[20], GError **error)
     if (!offers_touched (node, g_array_index (entries, MooshBookEntry, i).hash, error))
       return FALSE;
   return TRUE;
+}
+
+gboolean
+offers_taken (Node *node, guint64 agreement, const guint8 provider[20], GError **error)
+{
+  MooshBookFilter filter
+      = { .provider = provider, .any_status = TRUE, .taker = node->identity, .limit = 1 };
+  g_autoptr (GBytes) who = g_bytes_new (provider, 20);
+  guint total = 0;
+  g_autoptr (GArray) known = moosh_book_list (node->store, &filter, now_s (), &total, error);
+
+  if (known == NULL)
+    return FALSE;
+  /* whose offers we do not know is of no interest: strangers cannot make this table grow */
+  return total == 0
+         || (moosh_store_run (node->store, error,
+                              "INSERT OR REPLACE INTO offers_taken VALUES (?, ?)", "ib",
+                              (gint64)agreement, who)
+             && offers_touched_by (node, provider, error));
+}
+
+gboolean
+offers_closed (Node *node, guint64 agreement, GError **error)
+{
+  g_autoptr (GBytes) provider = NULL;
+  {
+    g_autoptr (MooshQuery) query = moosh_store_query (
+        node->store, error, "SELECT provider FROM offers_taken WHERE agreement = ?", "i",
+        (gint64)agreement);
+    if (query == NULL)
+      return FALSE;
+    provider = moosh_query_next (query, NULL) ? moosh_query_blob (query, 0) : NULL;
+  }
+  return provider == NULL
+         || (offers_touched_by (node, g_bytes_get_data (provider, NULL), error)
+             && moosh_store_run (node->store, error, "DELETE FROM offers_taken WHERE agreement = ?",
+                                 "i", (gint64)agreement));
 }
 
 void
