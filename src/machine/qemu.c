@@ -10,6 +10,8 @@
 #include <glib/gstdio.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -53,6 +55,10 @@ clear_guest (gpointer pointer)
   g_clear_pointer (&guest->console, moosh_console_detach);
   if (guest->pidfd >= 0)
     close (guest->pidfd);
+  if (guest->off_fd > 0)
+    close (guest->off_fd);
+  if (guest->over_fd > 0)
+    close (guest->over_fd);
 }
 
 static void
@@ -103,14 +109,47 @@ on_ended (int pidfd, GIOCondition condition, gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* For who waits for it to boot. Under the lock and without a reference: the last one must not be
+ * dropped by the guest's own monitor. */
+static void
+say_off (const Listener *listener)
+{
+  const Guest *guest;
+
+  g_mutex_lock (&listener->qemu->lock);
+  guest = g_hash_table_lookup (listener->qemu->guests, &listener->id);
+  if (guest != NULL)
+    eventfd_write (guest->off_fd, 1);
+  g_mutex_unlock (&listener->qemu->lock);
+}
+
 static void
 on_monitor (const char *name, JsonObject *data, gpointer user_data)
 {
   Listener *listener = user_data;
 
   (void)data;
+  if (name != NULL && strcmp (name, "SHUTDOWN") == 0)
+    say_off (listener);
   if (name == NULL || strcmp (name, "SHUTDOWN") == 0 || strcmp (name, "BLOCK_IO_ERROR") == 0)
     listener->qemu->config.event (listener->id, listener->qemu->config.event_data);
+}
+
+/* One descriptor for both ways in which a guest that boots can be over. */
+static gboolean
+make_over_fd (Guest *guest, GError **error)
+{
+  struct epoll_event event = { .events = EPOLLIN };
+
+  guest->off_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  guest->over_fd = epoll_create1 (EPOLL_CLOEXEC);
+  if (guest->off_fd >= 0 && guest->over_fd >= 0
+      && epoll_ctl (guest->over_fd, EPOLL_CTL_ADD, guest->pidfd, &event) == 0
+      && epoll_ctl (guest->over_fd, EPOLL_CTL_ADD, guest->off_fd, &event) == 0)
+    return TRUE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot watch the guest: %s",
+               g_strerror (errno));
+  return FALSE;
 }
 
 /* Begin to watch a process: its end, its monitor, its console. Takes `pidfd`. */
@@ -127,6 +166,8 @@ watch_guest (MooshQemu *qemu, MooshMachine *m, int pidfd, GError **error)
   guest->pid = (pid_t)m->pid;
   guest->pidfd = pidfd;
   guest->pinned = moosh_cores_count (&m->cores) > 0;
+  if (!make_over_fd (guest, error))
+    return FALSE;
   guest->exit = g_unix_fd_source_new (pidfd, G_IO_IN);
   g_source_set_callback (guest->exit, G_SOURCE_FUNC (on_ended),
                          g_memdup2 (&listener, sizeof listener), g_free);
@@ -246,7 +287,8 @@ wait_ready (MooshDriver *driver, MooshMachine *m, gint64 deadline_us, GCancellab
       return FALSE;
     }
   count_booting (qemu, 1);
-  ok = moosh_ready_wait (host, moosh_machine_port (m, 22), guest->pidfd, deadline_us, stop, error);
+  ok = moosh_ready_wait (host, moosh_machine_port (m, 22), guest->over_fd, deadline_us, stop,
+                         error);
   count_booting (qemu, -1);
   return ok;
 }
@@ -286,6 +328,11 @@ resume (MooshDriver *driver, MooshMachine *m, GError **error)
 static gboolean
 reboot (MooshDriver *driver, MooshMachine *m, GError **error)
 {
+  g_autoptr (Guest) guest = find_guest (qemu_of (driver), m->id);
+  eventfd_t before;
+
+  if (guest != NULL)
+    eventfd_read (guest->off_fd, &before); /* it may have been off: now it is not */
   return command (driver, m, "system_reset", error) && command (driver, m, "cont", error);
 }
 

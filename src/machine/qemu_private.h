@@ -11,6 +11,8 @@ typedef struct {
   pid_t pid;
   gboolean pinned; /* has cores of its own */
   GSource *exit;   /* fires when the process ends */
+  int off_fd;      /* eventfd: readable once the guest has powered itself off */
+  int over_fd;     /* epoll of pidfd and off_fd: readable when there is no more to wait for */
   MooshQmp *qmp;
   MooshConsole *console;
 } Guest;

@@ -12,7 +12,8 @@
  * answers after t is found after 7.5 t at the latest.
  *
  * host         numeric address
- * gone_fd      readable when the guest process ends (a pidfd): MOOSH_ERROR_FAILED; -1: not watched
+ * gone_fd      readable when the guest is over (pollable, as a pidfd): MOOSH_ERROR_FAILED; -1: not
+ *              watched
  * deadline_us  monotonic: MOOSH_ERROR_TIMEOUT
  * stop         MOOSH_ERROR_CANCELLED; may be NULL */
 gboolean moosh_ready_wait (const char *host, guint16 port, int gone_fd, gint64 deadline_us,
