@@ -236,8 +236,6 @@ open_builder (MooshHost *host)
 {
   MooshHostConfig *c = &host->config;
   g_autofree char *nix_dir = find_nix_dir (c);
-  g_autofree char *ours
-      = g_strdup_printf ("/var/lib/mooshnet-build/%" G_GINT64_FORMAT, c->uid_first);
   g_autoptr (GError) error = NULL;
   const guint64 mib = 1024 * 1024;
   MooshBuilderConfig builder = {

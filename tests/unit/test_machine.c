@@ -346,7 +346,7 @@ test_kill_user (void)
   const uid_t uid = 70990; /* below every range of guests */
   MooshSpawn spawn = { .argv = argv, .set_ids = TRUE, .uid = uid, .gid = uid };
   g_autoptr (GError) error = NULL;
-  pid_t first, second;
+  pid_t first = 0, second = 0;
 
   g_assert_false (moosh_process_kill_user (0, 1000, &error));
   g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE);

@@ -127,7 +127,7 @@ test_seed (void)
 static void
 test_destroy (void)
 {
-  g_autofree char *key = moosh_disk_key (dir), *image = moosh_disk_volume (dir, 0), *text = NULL;
+  g_autofree char *key = moosh_disk_key (dir), *image = moosh_disk_volume (dir, 0);
   int key_fd = open (key, O_RDONLY | O_CLOEXEC), image_fd = open (image, O_RDONLY | O_CLOEXEC);
   static char zeroes[64], found[64], header[512], zero_header[512];
   g_autoptr (GError) error = NULL;
