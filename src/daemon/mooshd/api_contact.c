@@ -74,6 +74,23 @@ mooshd_contact_list (const MooshRpcPeer *peer, JsonObject *params, gpointer user
   return moosh_json_build ("contacts", 'a', array, NULL);
 }
 
+/* While something is rented from it we need to reach it. */
+static gboolean
+nothing_rented (Node *node, const MooshContact *contact, GError **error)
+{
+  g_autoptr (GBytes) identity = g_bytes_new (contact->identity, 20);
+
+  if (!contact->has_identity
+      || moosh_store_int (node->store, 0,
+                          "SELECT count(*) FROM deployments WHERE provider = ? AND NOT over", "b",
+                          identity)
+             == 0)
+    return TRUE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT,
+               "something is rented from this contact still: see `moosh ps`");
+  return FALSE;
+}
+
 JsonObject *
 mooshd_contact_remove (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
                        GError **error)
@@ -83,7 +100,8 @@ mooshd_contact_remove (const MooshRpcPeer *peer, JsonObject *params, gpointer us
       = moosh_contact_find (node->store, moosh_json_string (params, "contact", NULL), error);
 
   (void)peer;
-  if (contact == NULL || !moosh_contact_remove (node->store, contact->address.node_key, error)
+  if (contact == NULL || !nothing_rented (node, contact, error)
+      || !moosh_contact_remove (node->store, contact->address.node_key, error)
       || !offers_forget_contact (node, contact->address.node_key, error))
     return NULL;
   moosh_peer_node_remove_address (node->peers, contact->address.node_key);

@@ -5,7 +5,7 @@
 #include "deployment.h"
 #include <string.h>
 
-enum { SOON_MS = 300, LATER_MS = 2000, RARELY_MS = 15000 };
+enum { AGAIN_MS = 20, SOON_MS = 300, LATER_MS = 2000, RARELY_MS = 15000 };
 
 static int
 finish (Node *node, const Deployment *d, const char *error)
@@ -14,6 +14,25 @@ finish (Node *node, const Deployment *d, const char *error)
                    "UPDATE deployments SET over = 1, step = NULL, error = ? WHERE name = ?", "ss",
                    error, d->name);
   return STEP_NEVER;
+}
+
+/* A take that a crash interrupted before its transaction was recorded: nothing was sent, and nobody
+ * is preparing it any more. */
+void
+client_recover (Node *node)
+{
+  g_autoptr (GPtrArray) names = client_open (node);
+
+  for (guint i = 0; i < names->len; i++)
+    {
+      g_autoptr (Deployment) d = deployment_load (node, names->pdata[i], NULL);
+      g_autofree char *purpose = g_strconcat ("take:", names->pdata[i], NULL);
+      g_autoptr (GError) error = NULL;
+
+      if (d != NULL && d->agreement == 0 && !moosh_tx_lookup (node->txs, purpose, NULL, &error)
+          && error->code == MOOSH_ERROR_NOT_FOUND)
+        finish (node, d, "interrupted before the transaction was made; nothing was spent");
+    }
 }
 
 /* Not on the chain yet: what became of the transaction? */
@@ -34,12 +53,7 @@ step_taking (Node *node, Deployment *d)
       return 0;
     }
   if (!moosh_tx_lookup (node->txs, purpose, &tx, &error))
-    {
-      /* While `moosh take` prepares the transaction there is no record of it yet. */
-      if (error->code == MOOSH_ERROR_NOT_FOUND && now_s () > d->created_s + TX_MS / 1000)
-        return finish (node, d, "interrupted before the transaction was made; nothing was spent");
-      return LATER_MS;
-    }
+    return LATER_MS; /* `moosh take` is preparing the transaction */
   if (tx.state == MOOSH_TX_REVERTED || tx.state == MOOSH_TX_REPLACED)
     return finish (node, d, tx.trouble ? tx.trouble : "the transaction was refused");
   deployment_say (node, d, "waiting for the transaction to be mined", tx.trouble);
@@ -56,7 +70,7 @@ execute (Node *node, Deployment *d, const char *action, const guint8 to[20], GBy
       deployment_say (node, d, d->step, (*error)->message);
       return RARELY_MS;
     }
-  return 0;
+  return AGAIN_MS;
 }
 
 static int
@@ -70,15 +84,30 @@ expire (Node *node, Deployment *d, const LedgerEntry *entry)
   return execute (node, d, "expire", node->contracts.agreements, call, &error);
 }
 
-/* The provider says it cannot be done: leave, with the digest of its log as the public evidence. */
+/* The provider says it cannot be done: leave, with the digest of its log as the public evidence.
+ * Only where that is free: its word alone must not earn it a fee, and the deadline brings
+ * everything back. The reason is named, so that an `accept` that comes in between cannot change
+ * what leaving costs. */
 static int
-leave (Node *node, Deployment *d, const LedgerEntry *entry, const MachineView *view)
+leave (Node *node, Deployment *d, const LedgerEntry *entry, const MachineView *view,
+       gboolean accepted)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GBytes) call
-      = call_build (MOOSH_FN_AGREEMENTS_CLOSE, &error, "uOuh", d->agreement, &entry->offer,
-                    (guint64)MOOSH_REASON_NONE, view->log_digest);
+  g_autoptr (GBytes) call = NULL;
+  MooshAgreementView money;
 
+  moosh_agreement_view (&entry->model, (guint64)chain_now_s (node), &money);
+  if (!moosh_u256_is_zero (accepted ? &money.early_fee_wei : &entry->model.terms.reject_fee))
+    {
+      deployment_say (node, d,
+                      "the provider cannot do it: waiting for its deadline, which brings the whole "
+                      "deposit back (`moosh close` leaves now, for the fee)",
+                      view->error);
+      return LATER_MS;
+    }
+  call = call_build (MOOSH_FN_AGREEMENTS_CLOSE, &error, "uOuh", d->agreement, &entry->offer,
+                     (guint64)(accepted ? MOOSH_REASON_BUYER : MOOSH_REASON_BUYER_CANCEL),
+                     view->log_digest);
   deployment_say (node, d, "ending the agreement", view->error);
   return execute (node, d, "close", node->contracts.agreements, call, &error);
 }
@@ -111,7 +140,7 @@ step_waiting (Node *node, Deployment *d, const LedgerEntry *entry, gboolean acce
       return LATER_MS;
     }
   if (strcmp (view.state, "failed") == 0)
-    return leave (node, d, entry, &view);
+    return leave (node, d, entry, &view, accepted);
   if (view.port != 0) /* it is up, and the chain is about to say so */
     moosh_follower_wake (node->follower);
   deployment_say (node, d, view.step[0] != '\0' ? view.step : view.state, NULL);
@@ -197,6 +226,26 @@ step_probing (Node *node, Deployment *d, const LedgerEntry *entry)
   return execute (node, d, "acknowledge", node->contracts.agreements, call, &error);
 }
 
+/* Time made it ACTIVE without our probe (this node was off): look now, and tell the person what is
+ * wrong; whether to leave is theirs to decide. */
+static int
+step_active (Node *node, Deployment *d, const LedgerEntry *entry)
+{
+  g_autofree char *report = NULL, *probe = NULL, *said = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (d->probed_s == 0 && (d->host_key != NULL || learn_endpoint (node, d, entry, &error)))
+    probe = probe_machine (node, d, &report, &error);
+  if (probe != NULL)
+    moosh_store_run (node->store, NULL,
+                     "UPDATE deployments SET probe = ?, probed_s = ? WHERE name = ?", "sis", probe,
+                     now_s (), d->name);
+  else if (error != NULL)
+    said = g_strdup_printf ("%s (to leave: moosh close %s)", error->message, d->name);
+  deployment_say (node, d, NULL, said);
+  return RARELY_MS;
+}
+
 /* Pull what `account` function says is ours; TRUE when there was nothing or it is done. */
 static gboolean
 pull_refund (Node *node, const Deployment *d, const LedgerEntry *entry, GError **error)
@@ -256,6 +305,18 @@ step_closed (Node *node, Deployment *d, const LedgerEntry *entry)
   return finish (node, d, d->error);
 }
 
+/* A reorganisation took the agreement back, or gave its number to another: find it anew. What was
+ * learned under the old number does not count. */
+static void
+forget_agreement (Node *node, const Deployment *d)
+{
+  moosh_store_run (
+      node->store, NULL,
+      "UPDATE deployments SET agreement = NULL, delivered = 0, probed_s = 0, probe = NULL,"
+      " host = NULL, port = 0, host_key = NULL WHERE name = ?",
+      "s", d->name);
+}
+
 int
 client_step (Node *node, const char *name)
 {
@@ -269,10 +330,13 @@ client_step (Node *node, const char *name)
     return step_taking (node, d);
   if (!ledger_get (node, d->agreement, &entry, &error))
     {
-      /* a reorganisation took the agreement back: the journal sends the transaction again */
       if (g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND))
-        moosh_store_run (node->store, NULL,
-                         "UPDATE deployments SET agreement = NULL WHERE name = ?", "s", name);
+        forget_agreement (node, d);
+      return LATER_MS;
+    }
+  if (memcmp (entry.request_hash, d->request_hash, 32) != 0)
+    {
+      forget_agreement (node, d);
       return LATER_MS;
     }
   switch (moosh_agreement_state_at (&entry.model, (guint64)chain_now_s (node)))
@@ -290,10 +354,7 @@ client_step (Node *node, const char *name)
     case MOOSH_STATE_GRACE:
     case MOOSH_STATE_DRAINING:
     case MOOSH_STATE_RECLAIMING:
-      if (d->host_key == NULL && !learn_endpoint (node, d, &entry, &error))
-        g_info ("deployment %s: %s", name, error->message);
-      deployment_say (node, d, NULL, d->host_key == NULL && error ? error->message : NULL);
-      return RARELY_MS;
+      return step_active (node, d, &entry);
     case MOOSH_STATE_NONE:
     case MOOSH_N_STATES:
       break;

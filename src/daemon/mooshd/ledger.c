@@ -196,19 +196,35 @@ u256_member (MooshDecoded *record, const char *path)
   return wei_text (&v);
 }
 
+static gboolean
+stored_terms (Node *node, guint64 id, MooshOffer *ret, GError **error)
+{
+  g_autoptr (MooshQuery) query = moosh_store_query (
+      node->store, error, "SELECT terms FROM agreements WHERE id = ?", "i", (gint64)id);
+  g_autoptr (GBytes) terms
+      = query && moosh_query_next (query, error) ? moosh_query_blob (query, 0) : NULL;
+
+  if (terms != NULL && g_bytes_get_size (terms) == MOOSH_OFFER_ABI_SIZE
+      && moosh_offer_from_words (g_bytes_get_data (terms, NULL), ret) == MOOSH_OK)
+    return TRUE;
+  if (error != NULL && *error == NULL)
+    g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND, "it is not one of ours");
+  return FALSE;
+}
+
 /* The money as of `time_s`, which is when the record was settled last: from there on the model
  * computes. */
 static MooshDecoded *
-read_balances (Node *node, guint64 id, guint64 time_s, GError **error)
+read_balances (Node *node, guint64 id, guint64 time_s, guint64 block, GError **error)
 {
-  LedgerEntry entry;
+  MooshOffer offer;
   g_autoptr (GBytes) call = NULL, output = NULL;
 
-  if (!ledger_get (node, id, &entry, error))
+  if (!stored_terms (node, id, &offer, error))
     return NULL;
-  call = call_build (MOOSH_FN_AGREEMENTS_BALANCES, error, "uOu", id, &entry.offer, time_s);
-  output = call ? moosh_chain_call (node->chain, NULL, node->contracts.agreements, call,
-                                    MOOSH_CHAIN_LATEST, NULL, error)
+  call = call_build (MOOSH_FN_AGREEMENTS_BALANCES, error, "uOu", id, &offer, time_s);
+  output = call ? moosh_chain_call (node->chain, NULL, node->contracts.agreements, call, block,
+                                    NULL, error)
                 : NULL;
   return output ? moosh_output_decode (MOOSH_FN_AGREEMENTS_BALANCES, output, error) : NULL;
 }
@@ -234,14 +250,21 @@ gboolean
 ledger_refresh (Node *node, guint64 id, GError **error)
 {
   g_autoptr (MooshDecoded) record = NULL, money = NULL;
+  g_autoptr (GBytes) call = NULL, output = NULL;
+  guint64 block = 0;
 
   /* An event that comes while we read marks the record again, after this has marked it clean. */
   if (!moosh_store_run (node->store, error, "UPDATE agreements SET stale = 0 WHERE id = ?", "i",
                         (gint64)id))
     return FALSE;
-  record = moosh_contract_read (node->chain, node->contracts.agreements,
-                                MOOSH_FN_AGREEMENTS_AGREEMENT, error, id);
-  money = record ? read_balances (node, id, moosh_decoded_u64 (record, "record.tS"), error) : NULL;
+  /* both reads at one block: between two an event could fall, and record and money would not fit */
+  call = call_build (MOOSH_FN_AGREEMENTS_AGREEMENT, error, "u", id);
+  output = call ? moosh_chain_call (node->chain, NULL, node->contracts.agreements, call,
+                                    MOOSH_CHAIN_LATEST, &block, error)
+                : NULL;
+  record = output ? moosh_output_decode (MOOSH_FN_AGREEMENTS_AGREEMENT, output, error) : NULL;
+  money = record ? read_balances (node, id, moosh_decoded_u64 (record, "record.tS"), block, error)
+                 : NULL;
   if (money != NULL && store_record (node, id, record, money, error))
     return TRUE;
   moosh_store_run (node->store, NULL, "UPDATE agreements SET stale = 1 WHERE id = ?", "i",
@@ -403,11 +426,21 @@ ledger_find_request (Node *node, const guint8 request_hash[32], const MooshOffer
                                    "bbbb", hash, agreed, me, me);
 }
 
+/* Pulling money may be due again; everything else happens to an agreement once. */
+static gboolean
+is_repeatable (const char *action)
+{
+  static const char *const actions[] = { "collect", "withdraw", "claim", NULL };
+  return g_strv_contains (actions, action);
+}
+
 gboolean
 ledger_execute (Node *node, const char *action, guint64 id, const guint8 to[20], GBytes *call,
                 MooshReceipt *ret, GError **error)
 {
-  g_autofree char *purpose = g_strdup_printf ("%s:%" G_GUINT64_FORMAT, action, id);
+  g_autofree char *stem = g_strdup_printf ("%s:%" G_GUINT64_FORMAT, action, id);
+  g_autofree char *purpose
+      = is_repeatable (action) ? moosh_tx_fresh_purpose (node->txs, stem) : g_strdup (stem);
   g_auto (MooshTxRecord) record = { 0 };
   g_auto (MooshReceipt) receipt = { 0 };
 

@@ -43,6 +43,8 @@ main (int argc, char **argv)
       return moosh_error_exit_code (error);
     }
   code = moosh_daemon_run (&daemon);
+  moosh_chain_stop (
+      node->chain); /* who waits for a block gives up; the journal goes on next time */
   g_clear_pointer (&server, moosh_rpc_server_free);
   node_close (node);
   return code;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define CERTIFICATE_DAYS 90
+#define TOKEN_DECIMALS   6 /* until the chain has told */
 
 gint64
 now_s (void)
@@ -29,11 +30,13 @@ chain_now_s (Node *node)
 void
 chain_saw_block (Node *node, gint64 time_s)
 {
-  gint64 skew_s = now_s () - time_s;
+  gint64 least = G_MAXINT64;
 
   g_mutex_lock (&node->lock);
-  if (!node->skew_known || skew_s < node->skew_s)
-    node->skew_s = skew_s;
+  node->skews_s[node->n_skews++ % SKEW_SAMPLES] = now_s () - time_s;
+  for (guint i = 0; i < MIN (node->n_skews, SKEW_SAMPLES); i++)
+    least = MIN (least, node->skews_s[i]);
+  node->skew_s = least;
   node->skew_known = TRUE;
   g_mutex_unlock (&node->lock);
 }
@@ -73,30 +76,43 @@ address_parse (const char *text, guint8 ret[20], GError **error)
   return FALSE;
 }
 
-char *
-node_token (Node *node, guint *ret_decimals)
+/* Ask the chain, without holding the lock: it may take a while. */
+static void
+learn_token (Node *node)
 {
+  g_autoptr (MooshDecoded) symbol
+      = moosh_contract_read (node->chain, node->contracts.token, MOOSH_FN_TEST_USD_SYMBOL, NULL);
+  g_autoptr (MooshDecoded) decimals
+      = moosh_contract_read (node->chain, node->contracts.token, MOOSH_FN_TEST_USD_DECIMALS, NULL);
+
+  if (symbol == NULL || decimals == NULL)
+    return;
   g_mutex_lock (&node->lock);
   if (node->token_symbol == NULL)
     {
-      g_autoptr (MooshDecoded) symbol = moosh_contract_read (node->chain, node->contracts.token,
-                                                             MOOSH_FN_TEST_USD_SYMBOL, NULL);
-      g_autoptr (MooshDecoded) decimals = moosh_contract_read (node->chain, node->contracts.token,
-                                                               MOOSH_FN_TEST_USD_DECIMALS, NULL);
-
-      if (symbol != NULL && decimals != NULL)
-        {
-          node->token_symbol = moosh_decoded_string (symbol, "0");
-          node->token_decimals = (guint)moosh_decoded_u64 (decimals, "0");
-        }
+      node->token_decimals = (guint)moosh_decoded_u64 (decimals, "0");
+      node->token_symbol = moosh_decoded_string (symbol, "0");
     }
+  g_mutex_unlock (&node->lock);
+}
+
+char *
+node_token (Node *node, guint *ret_decimals)
+{
+  gboolean known;
+  char *symbol;
+
+  g_mutex_lock (&node->lock);
+  known = node->token_symbol != NULL;
+  g_mutex_unlock (&node->lock);
+  if (!known)
+    learn_token (node);
+  g_mutex_lock (&node->lock);
+  symbol = g_strdup (node->token_symbol != NULL ? node->token_symbol : "");
   if (ret_decimals != NULL)
-    *ret_decimals = node->token_symbol != NULL ? node->token_decimals : 6;
-  {
-    char *copy = g_strdup (node->token_symbol != NULL ? node->token_symbol : "");
-    g_mutex_unlock (&node->lock);
-    return copy;
-  }
+    *ret_decimals = node->token_symbol != NULL ? node->token_decimals : TOKEN_DECIMALS;
+  g_mutex_unlock (&node->lock);
+  return symbol;
 }
 
 static gboolean
@@ -191,10 +207,17 @@ open_store (Node *node, GError **error)
 {
   g_autofree char *path = moosh_daemon_path (node->daemon, "mooshd.db");
   const char *const migrations[] = {
-    moosh_tx_journal_schema, moosh_follower_schema, moosh_addressbook_sql,
-    moosh_book_schema,       ledger_schema,         offers_schema,
-    client_schema,           provider_schema,       policies_schema,
-    client_report_schema,    NULL,
+    moosh_tx_journal_schema,
+    moosh_follower_schema,
+    moosh_addressbook_sql,
+    moosh_book_schema,
+    ledger_schema,
+    offers_schema,
+    client_schema,
+    provider_schema,
+    policies_schema,
+    client_report_schema,
+    NULL,
   };
 
   node->store = moosh_store_open (path, migrations, error);
@@ -355,6 +378,7 @@ open_all (Node *node, GError **error)
       = g_key_file_get_boolean (config, "node", "auto_withdraw", &unset) || unset != NULL;
   if (!open_peers (node, error))
     return FALSE;
+  client_recover (node);
   node->worker = worker_start (node);
   moosh_follower_start (node->follower, interval_ms > 0 ? (guint)interval_ms : 1000);
   return TRUE;
@@ -366,6 +390,7 @@ node_open (MooshDaemon *daemon, GError **error)
   Node *node = g_new0 (Node, 1);
 
   node->daemon = daemon;
+  node->started_s = now_s ();
   g_mutex_init (&node->lock);
   if (open_all (node, error))
     return node;

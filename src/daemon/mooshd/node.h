@@ -53,10 +53,13 @@ typedef struct {
   char *listen_host; /* as told to others */
   guint64 certificate_seq;
   gboolean auto_withdraw;
-  GMutex lock; /* guards what is below */
+  gint64 started_s; /* when this process began */
+  GMutex lock;      /* guards what is below */
   char *token_symbol;
   guint token_decimals; /* 0 until the chain was asked */
   gboolean skew_known;
+  gint64 skews_s[20]; /* of the newest blocks, in a ring */
+  guint n_skews;
   gint64 skew_s; /* our clock minus the chain's, by the freshest block seen */
 } Node;
 
@@ -66,7 +69,7 @@ void node_close (Node *node);
 /** Seconds since the epoch by our clock, and what the next block will say: our clock, corrected by
  * the skew that the freshest blocks have shown when it is more than SKEW_MAX_S, and never before
  * the last block. */
-enum { SKEW_MAX_S = 30 };
+enum { SKEW_MAX_S = 30, SKEW_SAMPLES = 20 };
 gint64 now_s (void);
 gint64 chain_now_s (Node *node);
 /** A block with this time has just appeared: learn our clock's skew. The smallest seen counts: a
@@ -198,6 +201,8 @@ extern const char client_schema[], client_report_schema[];
 extern const char provider_schema[];
 int client_step (Node *node, const char *deployment);
 int provider_step (Node *node, guint64 agreement);
+/** Once, when the node starts: end what a crash interrupted before anything was sent. */
+void client_recover (Node *node);
 /** Names of deployments, ids of jobs that are not over: new strings. */
 GPtrArray *client_open (Node *node);
 GPtrArray *provider_open (Node *node);

@@ -7,7 +7,7 @@
 #include "machine/request.h"
 #include <string.h>
 
-enum { SOON_MS = 200, LATER_MS = 2000, RARELY_MS = 15000, VMMD_WAIT_MS = 2000 };
+enum { AGAIN_MS = 20, SOON_MS = 200, LATER_MS = 2000, RARELY_MS = 15000, VMMD_WAIT_MS = 2000 };
 
 const char provider_schema[] = "CREATE TABLE jobs ("
                                "  agreement INTEGER PRIMARY KEY, request BLOB NOT NULL, received_s "
@@ -26,7 +26,7 @@ typedef struct {
   char name[24];   /* of the machine in vmmd */
   GBytes *request; /* NULL: not received yet */
   char *error;
-  gboolean drained, ended;
+  gboolean drained, ended, over;
 } Job;
 
 static void
@@ -41,7 +41,8 @@ static void
 job_load (Node *node, guint64 agreement, Job *ret)
 {
   g_autoptr (MooshQuery) query = moosh_store_query (
-      node->store, NULL, "SELECT request, error, drained, ended FROM jobs WHERE agreement = ?", "i",
+      node->store, NULL,
+      "SELECT request, error, drained, ended, over FROM jobs WHERE agreement = ?", "i",
       (gint64)agreement);
 
   memset (ret, 0, sizeof *ret);
@@ -53,6 +54,7 @@ job_load (Node *node, guint64 agreement, Job *ret)
   ret->error = g_strdup (moosh_query_text (query, 1));
   ret->drained = moosh_query_int (query, 2) != 0;
   ret->ended = moosh_query_int (query, 3) != 0;
+  ret->over = moosh_query_int (query, 4) != 0;
 }
 
 static void
@@ -134,14 +136,14 @@ provision (Node *node, const Job *job, const LedgerEntry *entry, GError **error)
                      error);
 }
 
-/* An error that trying again will not cure. */
+/* An error of vmmd's that trying again will not cure. A conflict may: what is sold out now is often
+ * about to be given back. */
 static gboolean
 is_final (const GError *error)
 {
   return error->domain == MOOSH_ERROR
          && (error->code == MOOSH_ERROR_REFUSED || error->code == MOOSH_ERROR_DENIED
-             || error->code == MOOSH_ERROR_USAGE || error->code == MOOSH_ERROR_CONFLICT
-             || error->code == MOOSH_ERROR_PROTOCOL);
+             || error->code == MOOSH_ERROR_USAGE);
 }
 
 static int
@@ -153,6 +155,24 @@ trouble (Node *node, const Job *job, const GError *error)
       return LATER_MS;
     }
   job_fail (node, job, error->message);
+  return LATER_MS;
+}
+
+/* A transaction that did not get through. A locked wallet is opened, a spend cap raised, a disk
+ * emptied, and the chain comes back; even a refusal may be one endpoint's that lags. So look again,
+ * until the deadline `within_s` after the take makes a refusal the last word. */
+static int
+chain_trouble (Node *node, const Job *job, const LedgerEntry *entry, guint32 within_s,
+               const GError *error)
+{
+  g_message ("agreement %s: %s", job->name, error->message);
+  ledger_refresh (node, job->agreement, NULL);
+  if (g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_REFUSED)
+      && chain_now_s (node) >= (gint64)entry->model.taken_s + within_s + SKEW_MAX_S)
+    {
+      vmmd_do (node, "machine.release", job->name, NULL, NULL);
+      job_fail (node, job, error->message);
+    }
   return LATER_MS;
 }
 
@@ -168,13 +188,8 @@ say_accepted (Node *node, const Job *job, const LedgerEntry *entry)
   if (call != NULL
       && ledger_execute (node, "accept", job->agreement, node->contracts.agreements, call, NULL,
                          &error))
-    return 0;
-  if (error->code == MOOSH_ERROR_REFUSED)
-    {
-      vmmd_do (node, "machine.release", job->name, NULL, NULL);
-      job_fail (node, job, error->message);
-    }
-  return LATER_MS;
+    return AGAIN_MS;
+  return chain_trouble (node, job, entry, entry->model.terms.accept_within_s, error);
 }
 
 static int
@@ -202,8 +217,8 @@ say_provisioned (Node *node, const Job *job, const LedgerEntry *entry, JsonObjec
   if (call == NULL
       || !ledger_execute (node, "provisioned", job->agreement, node->contracts.agreements, call,
                           NULL, &error))
-    return trouble (node, job, error);
-  return 0;
+    return chain_trouble (node, job, entry, entry->model.terms.provision_within_s, error);
+  return AGAIN_MS;
 }
 
 static int
@@ -236,6 +251,11 @@ step_serve (Node *node, const Job *job, const LedgerEntry *entry, gboolean accep
                 moosh_json_string_or (machine, "error", "the machine could not be made"));
       return LATER_MS;
     }
+  if (strcmp (state, "stopped") == 0)
+    {
+      job_fail (node, job, "the machine turned itself off before it could be handed over");
+      return LATER_MS;
+    }
   if (!accepted)
     return say_accepted (node, job, entry);
   if (strcmp (state, "running") == 0)
@@ -255,7 +275,7 @@ execute (Node *node, const Job *job, const char *action, GBytes *call, GError **
   if (call != NULL
       && ledger_execute (node, action, job->agreement, node->contracts.agreements, call, NULL,
                          error))
-    return 0;
+    return AGAIN_MS;
   g_info ("agreement %s: %s", job->name, (*error)->message);
   return RARELY_MS;
 }
@@ -333,9 +353,8 @@ end_machine (Node *node, const Job *job, const LedgerEntry *entry, GError **erro
   gboolean keep = entry->provisioned_s != 0 && reason != MOOSH_REASON_REJECTED
                   && reason != MOOSH_REASON_FUNDS;
   /* the term is the chain's, the machine manager's clock is ours */
-  gint64 until_s = keep ? now_s () + entry->closed_s + entry->model.terms.retention_s
-                              - chain_now_s (node)
-                        : 0;
+  gint64 until_s
+      = keep ? now_s () + entry->closed_s + entry->model.terms.retention_s - chain_now_s (node) : 0;
   g_autoptr (GError) local = NULL;
 
   if (job->ended)
@@ -438,6 +457,8 @@ provider_step (Node *node, guint64 agreement)
   if (!ledger_get (node, agreement, &entry, NULL))
     return LATER_MS;
   job_load (node, agreement, &job);
+  if (job.over)
+    return STEP_NEVER;
   state = moosh_agreement_state_at (&entry.model, (guint64)chain_now_s (node));
   switch (state)
     {

@@ -4,7 +4,7 @@
 #include "node.h"
 #include <string.h>
 
-enum { POOL_THREADS = 8, TICK_MS = 250, JOURNAL_MS = 2000, OFFERS_MS = 300000 };
+enum { POOL_THREADS = 32, TICK_MS = 250, JOURNAL_MS = 2000, OFFERS_MS = 300000 };
 
 typedef struct {
   char *key; /* "c:<deployment>" or "p:<agreement>" */
@@ -42,10 +42,13 @@ run_item (gpointer data, gpointer user_data)
 
   g_mutex_lock (&worker->lock);
   item->busy = FALSE;
-  item->due_us = item->again              ? 0
-                 : delay_ms == STEP_NEVER ? G_MAXINT64
-                                          : g_get_monotonic_time () + (gint64)delay_ms * 1000;
-  item->again = FALSE;
+  if (delay_ms == STEP_NEVER)
+    g_hash_table_remove (worker->items, item->key); /* what is not over is gathered again */
+  else
+    {
+      item->due_us = item->again ? 0 : g_get_monotonic_time () + (gint64)delay_ms * 1000;
+      item->again = FALSE;
+    }
   g_cond_signal (&worker->changed);
   g_mutex_unlock (&worker->lock);
 }
@@ -98,10 +101,7 @@ refresh_stale (Node *node)
     {
       g_autoptr (GError) error = NULL;
       if (!ledger_refresh (node, g_array_index (ids, guint64, i), &error))
-        {
-          g_info ("%s", error->message);
-          return;
-        }
+        g_info ("%s", error->message); /* it stays marked; the others must not wait for it */
     }
 }
 
