@@ -36,7 +36,9 @@ struct MooshChain {
   Endpoint endpoints[MOOSH_CHAIN_ENDPOINTS_MAX];
   guint n_endpoints, quorum, request_ms, call_ms;
   gint64 next_id;
-  GMutex lock; /* guards the endpoints' state and next_id */
+  GMutex lock;    /* guards the endpoints' state, next_id and stopped */
+  GCond stopping; /* signalled when `stopped` is set */
+  gboolean stopped;
 };
 
 /* What one endpoint said in one round. */
@@ -93,6 +95,7 @@ moosh_chain_new (const MooshChainConfig *config, GError **error)
   guint n = config->urls != NULL ? g_strv_length ((char **)config->urls) : 0;
 
   g_mutex_init (&chain->lock);
+  g_cond_init (&chain->stopping);
   if (n == 0 || n > MOOSH_CHAIN_ENDPOINTS_MAX || config->chain_id == 0)
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
@@ -129,7 +132,28 @@ moosh_chain_free (MooshChain *chain)
       g_free (chain->endpoints[i].trouble);
     }
   g_mutex_clear (&chain->lock);
+  g_cond_clear (&chain->stopping);
   g_free (chain);
+}
+
+void
+moosh_chain_stop (MooshChain *chain)
+{
+  g_mutex_lock (&chain->lock);
+  chain->stopped = TRUE;
+  g_cond_broadcast (&chain->stopping);
+  g_mutex_unlock (&chain->lock);
+}
+
+gboolean
+moosh_chain_stopped (MooshChain *chain)
+{
+  gboolean stopped;
+
+  g_mutex_lock (&chain->lock);
+  stopped = chain->stopped;
+  g_mutex_unlock (&chain->lock);
+  return stopped;
 }
 
 guint64
@@ -564,12 +588,26 @@ too_few_error (MooshChain *chain, gboolean wrong_chain, GError **error)
 }
 
 static void
-pause_until (gint64 wake_us, gint64 deadline_us)
+pause_until (MooshChain *chain, gint64 wake_us, gint64 deadline_us)
 {
-  gint64 pause = MIN (wake_us, deadline_us) - g_get_monotonic_time ();
+  gint64 until_us = MIN (wake_us, deadline_us);
 
-  if (pause > 0)
-    g_usleep ((gulong)pause);
+  g_mutex_lock (&chain->lock);
+  while (!chain->stopped && g_cond_wait_until (&chain->stopping, &chain->lock, until_us))
+    ;
+  g_mutex_unlock (&chain->lock);
+}
+
+/* TRUE, with the error, when the process ends. */
+static gboolean
+is_stopped (MooshChain *chain, GError **error)
+{
+  if (!moosh_chain_stopped (chain))
+    return FALSE;
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CANCELLED,
+               "chain %" G_GUINT64_FORMAT " is not asked any more: the node stops",
+               chain->chain_id);
+  return TRUE;
 }
 
 static guint
@@ -625,6 +663,8 @@ chain_ask (MooshChain *chain, const Query *query, guint quorum, FaultKind *ret_f
       gboolean possible, decided = FALSE;
       gpointer value = NULL;
 
+      if (is_stopped (chain, error))
+        return NULL;
       check_chain_ids (chain, time_left_ms (chain, deadline));
       possible = choose (&poll, &wake);
       if (possible && poll.n >= quorum)
@@ -662,7 +702,7 @@ chain_ask (MooshChain *chain, const Query *query, guint quorum, FaultKind *ret_f
           too_few_error (chain, !possible, error);
           return NULL;
         }
-      pause_until (wake, deadline);
+      pause_until (chain, wake, deadline);
     }
 }
 
@@ -674,6 +714,8 @@ chain_ask_each (MooshChain *chain, const Query *query, GPtrArray **ret_faults, G
   gint64 wake;
   guint answers;
 
+  if (is_stopped (chain, error))
+    return NULL;
   check_chain_ids (chain, chain->request_ms);
   poll.quorum = chain->n_endpoints + 1; /* of nobody: everyone's word is wanted */
   choose (&poll, &wake);

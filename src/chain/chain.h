@@ -39,6 +39,12 @@ MooshChain *moosh_chain_new (const MooshChainConfig *config, GError **error);
 void moosh_chain_free (MooshChain *chain);
 guint64 moosh_chain_id (MooshChain *chain);
 
+/** The process is to end: whoever waits for the chain, here, in the journal or for the follower,
+ * gets MOOSH_ERROR_CANCELLED; so does every question from now on. What is on the wire is waited for
+ * (request_ms at most). */
+void moosh_chain_stop (MooshChain *chain);
+gboolean moosh_chain_stopped (MooshChain *chain);
+
 /** What an endpoint has to say for itself; for `moosh doctor`. Free with moosh_endpoint_state_free.
  */
 typedef struct {

@@ -14,6 +14,7 @@
 #define SHORTER_PATIENCE_US                                                                        \
   (5 * G_USEC_PER_SEC) /* a head behind our own may be an endpoint that lags */
 #define PAUSE_MAX_MS 15000
+#define STOP_LOOK_US (G_USEC_PER_SEC / 2) /* who waits for a block looks so often for the end */
 
 const char moosh_follower_schema[]
     = "CREATE TABLE follower (name TEXT PRIMARY KEY, chain_id INTEGER NOT NULL, addresses BLOB NOT "
@@ -644,9 +645,9 @@ moosh_follower_wait (MooshFollower *f, guint64 number, guint timeout_ms, GError 
     moosh_follower_poll (f, NULL);
   moosh_follower_wake (f);
   g_mutex_lock (&f->lock);
-  while (f->thread != NULL && f->seen_next <= number
-         && g_cond_wait_until (&f->changed, &f->lock, until))
-    ;
+  while (f->thread != NULL && f->seen_next <= number && !moosh_chain_stopped (f->config.chain)
+         && g_get_monotonic_time () < until)
+    g_cond_wait_until (&f->changed, &f->lock, MIN (until, g_get_monotonic_time () + STOP_LOOK_US));
   reached = f->seen_next > number;
   if (!reached)
     g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_TIMEOUT,

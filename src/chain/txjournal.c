@@ -704,6 +704,11 @@ moosh_tx_wait (MooshTxJournal *journal, const char *purpose, guint timeout_ms, M
         }
       if (!share_round (journal, deadline, apart_ms, &local))
         {
+          if (moosh_chain_stopped (journal->chain))
+            {
+              g_propagate_error (error, g_steal_pointer (&local));
+              return FALSE;
+            }
           g_free (trouble);
           trouble = g_strdup (local->message);
         }

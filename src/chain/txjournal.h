@@ -88,7 +88,7 @@ gboolean moosh_tx_submit (MooshTxJournal *journal, const char *purpose, const gu
 /** Wait until the transaction of `purpose` is final. TRUE: DONE, and `ret` (may be NULL) is its
  * receipt. MOOSH_ERROR_REFUSED: reverted, with the reason; MOOSH_ERROR_CONFLICT: replaced;
  * MOOSH_ERROR_TIMEOUT: not yet (it stays in the journal and goes on); MOOSH_ERROR_NOT_FOUND: no
- * such purpose. */
+ * such purpose; MOOSH_ERROR_CANCELLED: moosh_chain_stop. */
 gboolean moosh_tx_wait (MooshTxJournal *journal, const char *purpose, guint timeout_ms,
                         MooshReceipt *ret, GError **error);
 

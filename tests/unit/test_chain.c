@@ -367,6 +367,39 @@ test_quorum (void)
     }
 }
 
+static gpointer
+ask_until_stopped (gpointer chain)
+{
+  static const guint8 address[20] = { 1 };
+  GError *error = NULL;
+  MooshU256 balance;
+
+  g_assert_false (moosh_chain_balance (chain, address, &balance, &error));
+  return error;
+}
+
+/* Who waits for a chain that does not answer is let go at once when the process ends. */
+static void
+test_stop (void)
+{
+  Fake *fake = fake_new (FAKE_500);
+  g_autoptr (MooshChain) chain = chain_of (&fake, 1, 1, 600000);
+  GThread *waiting = g_thread_new ("waiting", ask_until_stopped, chain);
+  g_autoptr (GError) error = NULL, later = NULL;
+  gint64 stopped_us;
+
+  while (g_atomic_int_get (&fake->requests) < 3)
+    g_thread_yield ();
+  g_assert_false (moosh_chain_stopped (chain));
+  stopped_us = g_get_monotonic_time ();
+  moosh_chain_stop (chain);
+  error = g_thread_join (waiting);
+  g_assert_error (error, MOOSH_ERROR, MOOSH_ERROR_CANCELLED);
+  g_assert_cmpint (g_get_monotonic_time () - stopped_us, <, 3 * G_USEC_PER_SEC);
+  later = ask_until_stopped (chain);
+  g_assert_error (later, MOOSH_ERROR, MOOSH_ERROR_CANCELLED);
+}
+
 /* Where one is enough, a bad first endpoint is passed over. */
 static void
 test_failover (void)
@@ -528,6 +561,7 @@ main (int argc, char **argv)
   g_test_add_func ("/chain/hostile", test_hostile);
   g_test_add_func ("/chain/recovers", test_recovers);
   g_test_add_func ("/chain/quorum", test_quorum);
+  g_test_add_func ("/chain/stop", test_stop);
   g_test_add_func ("/chain/failover", test_failover);
   g_test_add_func ("/chain/split-logs", test_split_logs);
   g_test_add_func ("/chain/probe", test_probe);
