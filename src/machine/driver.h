@@ -21,8 +21,9 @@ typedef enum {
 
 typedef struct MooshDriver MooshDriver;
 
-/** Something happened to a machine's guest: call it, from any thread, and the host will look. */
-typedef void (*MooshGuestEvent) (gint64 machine_id, gpointer user_data);
+/** Something happened to a machine's guest: it ended (`gone`), powered itself off, or stands still.
+ * Called from any thread; the host will look. */
+typedef void (*MooshGuestEvent) (gint64 machine_id, gboolean gone, gpointer user_data);
 
 struct MooshDriver {
   const char *name;

@@ -90,9 +90,10 @@ work (gpointer pointer, gpointer user_data)
 }
 
 static void
-on_guest_event (gint64 id, gpointer user_data)
+on_guest_event (gint64 id, gboolean gone, gpointer user_data)
 {
-  moosh_host_kick (user_data, id, FALSE);
+  /* who waits for SSH sees the end by itself; of anything else it has to be told */
+  moosh_host_kick (user_data, id, !gone);
 }
 
 gboolean

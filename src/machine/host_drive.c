@@ -252,37 +252,53 @@ deploy (Drive *drive, GError **error)
   return ok;
 }
 
+/* Wait until SSH answers. A machine that did so once is its tenant's: when it does not come back on
+ * SSH it runs all the same. */
+static gboolean
+wait_ready (Drive *drive, GError **error)
+{
+  MooshHost *host = drive->host;
+  gint64 deadline_us = g_get_monotonic_time () + host->config.boot_s * G_USEC_PER_SEC;
+  g_autoptr (GError) local = NULL;
+
+  if (host->driver->wait_ready (host->driver, drive->m, deadline_us, drive->stop, &local))
+    return TRUE;
+  if (drive->m->boot_ms > 0 && g_error_matches (local, MOOSH_ERROR, MOOSH_ERROR_TIMEOUT))
+    {
+      moosh_host_say (host, drive->m, "%s", local->message);
+      return TRUE;
+    }
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
 static gboolean
 boot (Drive *drive, gint64 started_us, GError **error)
 {
   MooshHost *host = drive->host;
   MooshMachine *m = drive->m;
-  gint64 deadline_us = g_get_monotonic_time () + host->config.boot_s * G_USEC_PER_SEC;
 
-  if (!host->driver->resume (host->driver, m, error)
-      || !host->driver->wait_ready (host->driver, m, deadline_us, drive->stop, error))
+  if (!host->driver->resume (host->driver, m, error) || !wait_ready (drive, error))
     return FALSE;
   m->boot_ms = MAX ((g_get_monotonic_time () - started_us) / 1000, 1);
   m->running_since_s = g_get_real_time () / G_USEC_PER_SEC;
   set_text (&m->error, "");
   if (!enter (drive, MOOSH_MACHINE_RUNNING, "", error))
     return FALSE;
-  moosh_host_say (host, m, "running: SSH answers on port %u after %.1f s (%s)",
-                  moosh_machine_port (m, 22), (double)m->boot_ms / 1000.0, m->accel);
+  moosh_host_say (host, m, "running: SSH on port %u after %.1f s (%s)", moosh_machine_port (m, 22),
+                  (double)m->boot_ms / 1000.0, m->accel);
   g_message ("agreement %s: running, port %u", m->agreement, moosh_machine_port (m, 22));
   return TRUE;
 }
 
-/* The guest's process is not there. Was that a crash, and one too many? */
+/* The guest's process died by itself. FALSE: once too often in a row, and that is recorded. */
 static gboolean
-may_start (Drive *drive)
+count_crash (Drive *drive)
 {
   MooshMachine *m = drive->m;
   gint64 now_s = g_get_real_time () / G_USEC_PER_SEC;
   g_autoptr (GError) error = NULL;
 
-  if (m->state != MOOSH_MACHINE_RUNNING && m->state != MOOSH_MACHINE_PAUSED)
-    return TRUE;
   if (m->running_since_s > 0 && now_s - m->running_since_s >= CRASH_FORGET_S)
     m->crashes = 0;
   moosh_host_say (drive->host, m, "the guest's process is gone");
@@ -294,6 +310,32 @@ may_start (Drive *drive)
   return FALSE;
 }
 
+/* Starting did not work out: give up, or try once more. */
+static void
+start_failed (Drive *drive, const GError *error)
+{
+  MooshMachine *m = drive->m;
+
+  if (g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_CANCELLED))
+    return;
+  if (g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND))
+    {
+      /* somebody collected the built system: build it again */
+      moosh_host_say (drive->host, m, "%s: building again", error->message);
+      g_clear_pointer (&m->system, g_free);
+      g_clear_pointer (&m->kernel, g_free);
+    }
+  else if (m->boot_ms == 0 || !g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_FAILED))
+    {
+      fail (drive, "boot", error);
+      return;
+    }
+  else if (!count_crash (drive))
+    return;
+  if (moosh_host_save (drive->host, m, NULL))
+    moosh_host_kick (drive->host, m->id, FALSE);
+}
+
 static void
 start (Drive *drive)
 {
@@ -301,7 +343,8 @@ start (Drive *drive)
   gint64 started_us = g_get_monotonic_time ();
   g_autoptr (GError) error = NULL;
 
-  if (!may_start (drive))
+  if ((m->state == MOOSH_MACHINE_RUNNING || m->state == MOOSH_MACHINE_PAUSED)
+      && !count_crash (drive))
     return;
   if (m->boot_ms > 0)
     {
@@ -321,20 +364,7 @@ start (Drive *drive)
         moosh_host_kick (drive->host, m->id, FALSE);
       return;
     }
-  if (g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_CANCELLED))
-    return;
-  if (!g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_NOT_FOUND))
-    {
-      fail (drive, "boot", error);
-      return;
-    }
-  /* somebody collected the built system: build it again */
-  moosh_host_say (drive->host, m, "%s: building again", error->message);
-  g_clear_pointer (&m->system, g_free);
-  g_clear_pointer (&m->kernel, g_free);
-  if (!moosh_host_save (drive->host, m, NULL))
-    return;
-  moosh_host_kick (drive->host, m->id, FALSE);
+  start_failed (drive, error);
 }
 
 /* ---- a guest that is there ---- */
@@ -424,8 +454,6 @@ steer (Drive *drive, MooshGuestState guest, GError **error)
     accept_power_off (drive, error);
   else if (m->reboots_wanted > m->reboots)
     reboot (drive, guest, error);
-  else if (m->state != MOOSH_MACHINE_RUNNING && m->state != MOOSH_MACHINE_PAUSED)
-    boot (drive, g_get_monotonic_time (), error);
   else if (guest == MOOSH_GUEST_STUCK)
     {
       /* its processors stand still because the host could not write; going on tries the write again
@@ -434,6 +462,8 @@ steer (Drive *drive, MooshGuestState guest, GError **error)
       host->driver->resume (host->driver, m, NULL);
       moosh_host_look_at (host, g_get_real_time () / G_USEC_PER_SEC + MOOSH_RETRY_S);
     }
+  else if (m->state != MOOSH_MACHINE_RUNNING && m->state != MOOSH_MACHINE_PAUSED)
+    boot (drive, g_get_monotonic_time (), error);
   else if (paused && (guest == MOOSH_GUEST_RUNNING || m->state == MOOSH_MACHINE_RUNNING))
     {
       if (enter (drive, MOOSH_MACHINE_PAUSED, "", error))

@@ -105,7 +105,7 @@ on_ended (int pidfd, GIOCondition condition, gpointer data)
   (void)condition;
   waitid (P_PIDFD, (id_t)pidfd, &(siginfo_t){ 0 },
           WEXITED | WNOHANG); /* reaps it if it is our child */
-  listener->qemu->config.event (listener->id, listener->qemu->config.event_data);
+  listener->qemu->config.event (listener->id, TRUE, listener->qemu->config.event_data);
   return G_SOURCE_REMOVE;
 }
 
@@ -132,7 +132,7 @@ on_monitor (const char *name, JsonObject *data, gpointer user_data)
   if (name != NULL && strcmp (name, "SHUTDOWN") == 0)
     say_off (listener);
   if (name == NULL || strcmp (name, "SHUTDOWN") == 0 || strcmp (name, "BLOCK_IO_ERROR") == 0)
-    listener->qemu->config.event (listener->id, listener->qemu->config.event_data);
+    listener->qemu->config.event (listener->id, name == NULL, listener->qemu->config.event_data);
 }
 
 /* One descriptor for both ways in which a guest that boots can be over. */

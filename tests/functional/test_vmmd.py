@@ -102,7 +102,7 @@ def test_forwarded_port(vmmd, guests):
 
 def test_log_and_console(vmmd, guests):
     log = vmmd.call("machine.log", agreement="open")
-    assert "running: SSH answers" in log["text"] and log["next"] == log["end"]
+    assert "running: SSH on port" in log["text"] and log["next"] == log["end"]
     digest = vmmd.status("open")["log_digest"]
     assert digest == "0x" + hashlib.sha256(log["text"].encode()).hexdigest()
     console = vmmd.call("machine.console", agreement="open")

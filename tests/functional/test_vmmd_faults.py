@@ -223,8 +223,37 @@ def test_guest_that_never_answers(place):
         v.kill()
         v.start()
         assert v.status("deaf")["state"] == "failed" and v.guests() == []
+        v.call("machine.reboot", agreement="deaf")  # once more, from what is there
+        wait_until(lambda: v.status("deaf")["state"] == "booting", 10, "the second try")
+        wait_until(lambda: v.status("deaf")["state"] == "failed" and v.guests() == [], 60, "its failure")
     finally:
         v.stop()
+
+
+def test_guest_that_turns_itself_off_at_once(vmmd, place):
+    """Seen when it happens, not when the time to boot is over."""
+    off = blueprint(place / "off", """{ default = import <moosh/micro> { name = "off"; services.off = "sleep 0.1; poweroff -f"; }; }\n""")
+    vmmd.order("off", off)
+    vmmd.wait("off", "stopped", timeout=60)
+    assert vmmd.guests() == []
+    vmmd.call("machine.destroy", agreement="off", retain_until_s=0)
+    vmmd.wait("off", "destroyed")
+
+
+def test_guest_whose_process_keeps_dying(vmmd, plain):
+    """Started again three times in a row, then given up; and it stays down."""
+    vmmd.order("dying", plain)
+    vmmd.wait("dying", "running")
+    for n in range(4):
+        [pid] = vmmd.guests()
+        os.kill(pid, 9)
+        wait_until(lambda: pid not in vmmd.guests(), 10, "the guest's end")
+        if n < 3:
+            wait_until(lambda: vmmd.status("dying")["restarts"] == n + 1 and len(vmmd.guests()) == 1, 30, "the next one")
+    wait_until(lambda: vmmd.status("dying")["state"] == "failed", 30, "the end")
+    assert "4 times in a row" in vmmd.status("dying")["error"] and vmmd.guests() == []
+    vmmd.call("machine.destroy", agreement="dying", retain_until_s=0)
+    vmmd.wait("dying", "destroyed")
 
 
 def test_volumes_ports_and_a_taken_port(place, plain):
