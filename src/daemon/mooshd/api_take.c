@@ -69,7 +69,8 @@ mooshd_agreement_quote (const MooshRpcPeer *peer, JsonObject *params, gpointer u
   (void)peer;
   if (!order_from (node, params, &order, error) || !token_balance (node, &balance, error))
     return NULL;
-  why_not = offers_why_not (node, &order.entry.signed_offer, order.units);
+  if (!offers_why_not (node, &order.entry.signed_offer, order.units, &why_not, error))
+    return NULL;
   reply = offer_json (node, &order.entry, decimals);
   json_object_set_string_member (reply, "offer", json_object_get_string_member (reply, "id"));
   json_object_set_int_member (reply, "count", order.units);
@@ -193,7 +194,8 @@ check_price (Node *node, JsonObject *params, const MooshSignedOffer *offer, guin
           return FALSE;
         }
     }
-  why_not = offers_why_not (node, offer, units);
+  if (!offers_why_not (node, offer, units, &why_not, error))
+    return FALSE;
   if (why_not != NULL)
     {
       gboolean expired = offer->offer.expiry <= (guint64)chain_now_s (node);

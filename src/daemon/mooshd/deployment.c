@@ -175,10 +175,10 @@ forget (Node *node, const Deployment *d)
 static gboolean
 explain_refusal (Node *node, const Deployment *d, GError *refusal, GError **error)
 {
-  g_autofree char *why_not
-      = refusal->code == MOOSH_ERROR_REFUSED ? offers_why_not (node, &d->offer, d->units) : NULL;
+  g_autofree char *why_not = NULL;
 
-  if (why_not == NULL)
+  if (refusal->code != MOOSH_ERROR_REFUSED
+      || !offers_why_not (node, &d->offer, d->units, &why_not, NULL) || why_not == NULL)
     {
       g_propagate_error (error, refusal);
       return FALSE;

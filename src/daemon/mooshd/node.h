@@ -190,8 +190,10 @@ gboolean policy_keep (Node *node, const char *text, guint8 ret_hash[32], GError 
 gboolean policy_find (Node *node, const guint8 hash[32], char **ret_text, GError **error);
 /** The machine manager's pools, or NULL: it is not there or does not answer. */
 JsonArray *inventory_pools (Node *node);
-/** NULL, or why it cannot be taken now, as a sentence (new string). Asks the chain. */
-char *offers_why_not (Node *node, const MooshSignedOffer *offer, guint units);
+/** Why it cannot be taken now, as a sentence (new string), or NULL: it can. Asks the chain; FALSE
+ * when that cannot be found out (chain unreachable, disk full, MOOSH_ERROR_NOT_FOUND). */
+gboolean offers_why_not (Node *node, const MooshSignedOffer *offer, guint units, char **ret,
+                         GError **error);
 
 /** ---- client.c / provider.c: one step; returns milliseconds until the next one, or STEP_NEVER
  * ---- */

@@ -299,27 +299,28 @@ offers_find (Node *node, const char *id, MooshBookEntry *ret, GError **error)
   return moosh_book_find (node->store, id, chain_now_s (node), ret, error);
 }
 
-char *
-offers_why_not (Node *node, const MooshSignedOffer *offer, guint units)
+gboolean
+offers_why_not (Node *node, const MooshSignedOffer *offer, guint units, char **ret, GError **error)
 {
   guint8 hash[32];
   MooshBookEntry entry;
-  g_autoptr (GError) error = NULL;
 
   moosh_offer_hash (&offer->offer, hash);
-  if (!moosh_book_get (node->store, hash, chain_now_s (node), &entry, &error)
-      || !refresh_from_chain (node, &offer->offer, entry.provider, &error)
-      || !moosh_book_get (node->store, hash, chain_now_s (node), &entry, &error))
-    return g_strdup (error->message);
+  if (!moosh_book_get (node->store, hash, chain_now_s (node), &entry, error)
+      || !refresh_from_chain (node, &offer->offer, entry.provider, error)
+      || !moosh_book_get (node->store, hash, chain_now_s (node), &entry, error))
+    return FALSE;
   if (entry.status == MOOSH_BOOK_PRIVATE
       && memcmp (offer->offer.allowed_taker, node->identity, 20) == 0)
     entry.status = MOOSH_BOOK_LIVE;
   if (entry.status != MOOSH_BOOK_LIVE)
-    return g_strdup (moosh_book_status_text (entry.status));
-  if (entry.available < units)
-    return g_strdup_printf ("only %u unit%s left", entry.available,
+    *ret = g_strdup (moosh_book_status_text (entry.status));
+  else if (entry.available < units)
+    *ret = g_strdup_printf ("only %u unit%s left", entry.available,
                             entry.available == 1 ? " is" : "s are");
-  return NULL;
+  else
+    *ret = NULL;
+  return TRUE;
 }
 
 /* ---- software policies ---- */
