@@ -120,29 +120,40 @@ def close(provider, client, name):
     client.run("--yes", "close", name)
     spare = provider.dir / "vm/spare"
 
-    def calm():
+    def idle():
         machines = provider.call("machine.list", daemon="vmmd")["machines"]
-        return (all(m["state"] in ("retained", "destroyed", "released") for m in machines) and spare.exists()
-                and client.call("offers.list")["offers"])
-    w.wait_until(calm, 120, "a calm host")
+        return all(m["state"] in ("retained", "destroyed", "released") for m in machines)
+    w.wait_until(idle, 120, "the end of the machine")
+    w.wait_until(spare.exists, 120, "a new spare disk")
+    w.wait_until(lambda: client.call("offers.refresh") and client.call("offers.list")["offers"], 120, "the capacity's return")
 
 
 # ---- QEMU by hand
 
-def take_image(pid, directory):
-    """The files a running guest of ours was started with, found through its descriptors; returns what a bare boot needs."""
-    argv = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    option = {a: argv[i + 1] for i, a in enumerate(argv[:-1]) if a.startswith("-")}
-    sets = {argv[i + 1].split(",")[0].split("=")[1]: argv[i + 1].split("fd=")[1] for i, a in enumerate(argv) if a == "-add-fd"}
+def guest_of(port):
+    """The QEMU process that forwards this port, and its arguments."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            argv = (entry / "cmdline").read_text().split("\0")
+        except OSError:
+            continue  # gone
+        if "qemu-system" in argv[0] and any(f":{port}-:22" in a for a in argv):
+            return entry.name, argv
+    raise w.Failed(f"no guest forwards port {port}")
 
-    def copy(fd, name):
-        shutil.copyfile(f"/proc/{pid}/fd/{fd}", directory / name)
-        return directory / name
-    disk = json.loads(subprocess.run(["qemu-img", "info", "-U", "--output=json", f"/proc/{pid}/fd/{sets['3']}"], check=True,
-                                     capture_output=True, text=True).stdout)
-    return {"option": option, "seed": copy(sets["1"], "seed.iso"), "disk_bytes": disk["virtual-size"],
-            "kernel": copy(option["-kernel"].rsplit("/", 1)[1], "kernel"),
-            "initrd": copy(option["-initrd"].rsplit("/", 1)[1], "initrd")}
+
+def take_image(port, vm, directory):
+    """What a running guest of ours was started with, for a boot by hand. `vm` is its directory: seed.iso, disk/."""
+    pid, argv = guest_of(port)
+    option = {a: argv[i + 1] for i, a in enumerate(argv[:-1]) if a.startswith("-")}
+    disk = json.loads(subprocess.run(["qemu-img", "info", "-U", "--output=json", next((vm / "disk").glob("*.qcow2"))],
+                                     check=True, capture_output=True, text=True).stdout)
+    image = {"option": option, "disk_bytes": disk["virtual-size"]}
+    for name, source in (("seed", vm / "seed.iso"), ("kernel", f"/proc/{pid}/fd/{option['-kernel'].rsplit('/', 1)[1]}"),
+                         ("initrd", f"/proc/{pid}/fd/{option['-initrd'].rsplit('/', 1)[1]}")):
+        image[name] = directory / name
+        shutil.copyfile(source, image[name])
+    return image
 
 
 def bare(image, directory):
@@ -173,8 +184,7 @@ def bare(image, directory):
 def measure(provider, client, blueprint, directory, rounds, say):
     """Returns the pairs [(order, bare, acknowledged)], and the moments of the last order."""
     _, _, _, d = order(provider, client, blueprint, "warm-up")  # builds the image
-    machine = provider.call("machine.status", daemon="vmmd", agreement=str(d["agreement"]))
-    image = take_image(machine["pid"], directory)
+    image = take_image(d["endpoint"]["port"], provider.dir / "vm/1", directory)
     close(provider, client, "warm-up")
     pairs, moments = [], []
     for n in range(rounds):
