@@ -163,7 +163,7 @@ moosh_chain_id (MooshChain *chain)
 }
 
 guint
-chain_quorum (MooshChain *chain)
+moosh_chain_quorum (MooshChain *chain)
 {
   return chain->quorum;
 }

@@ -24,9 +24,6 @@ gpointer chain_ask (MooshChain *chain, const Query *query, guint quorum, FaultKi
  */
 void chain_thread_deadline (gint64 deadline_us);
 
-/** The quorum the chain was made with. */
-guint chain_quorum (MooshChain *chain);
-
 /** Ask each endpoint once, whatever its state, and collect the values of those that answer with
  * sense (gpointer array freeing its items with query->free_value). `ret_faults` (may be NULL):
  * Fault* of those that refused. `error` is the trouble of the first that failed, set only when

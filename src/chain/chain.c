@@ -163,7 +163,7 @@ moosh_chain_block (MooshChain *chain, guint64 number, MooshBlock *ret, GError **
   g_autofree char *tag = g_strdup_printf ("0x%" G_GINT64_MODIFIER "x", number);
   MooshBlock block;
 
-  if (!ask_block (chain, tag, chain_quorum (chain), &block, error))
+  if (!ask_block (chain, tag, moosh_chain_quorum (chain), &block, error))
     return FALSE;
   if (block.number != number)
     {
@@ -206,7 +206,7 @@ head_number (MooshChain *chain, guint quorum, guint64 *ret, GError **error)
 gboolean
 moosh_chain_head (MooshChain *chain, MooshBlock *ret, GError **error)
 {
-  guint quorum = chain_quorum (chain);
+  guint quorum = moosh_chain_quorum (chain);
   guint64 number;
 
   if (quorum == 1)
@@ -233,7 +233,7 @@ pin_block (MooshChain *chain, guint64 block, guint64 *ret_block, GError **error)
     {
       MooshBlock head;
 
-      if (chain_quorum (chain) == 1 && ret_block == NULL)
+      if (moosh_chain_quorum (chain) == 1 && ret_block == NULL)
         return g_strdup ("latest");
       if (!moosh_chain_head (chain, &head, error))
         return NULL;
@@ -292,7 +292,7 @@ moosh_chain_call (MooshChain *chain, const guint8 *from, const guint8 to[20], GB
     return NULL;
   object = call_object (from, to, input, NULL);
   query.params = params = g_strdup_printf ("[%s,\"%s\"]", object, tag);
-  return chain_ask (chain, &query, chain_quorum (chain), NULL, error);
+  return chain_ask (chain, &query, moosh_chain_quorum (chain), NULL, error);
 }
 
 /* method [address, block], by quorum. */
@@ -309,7 +309,7 @@ ask_account (MooshChain *chain, const char *method, const guint8 address[20], co
   hex = moosh_hex (address, 20);
   query.method = method;
   query.params = params = g_strdup_printf ("[\"%s\",\"%s\"]", hex, tag);
-  return chain_ask (chain, &query, chain_quorum (chain), NULL, error);
+  return chain_ask (chain, &query, moosh_chain_quorum (chain), NULL, error);
 }
 
 static const Query quantity_query = { NULL, NULL, read_quantity, g_free };
@@ -479,7 +479,8 @@ moosh_chain_receipt (MooshChain *chain, const guint8 tx_hash[32], MooshReceipt *
 {
   g_autofree char *hex = moosh_hex (tx_hash, 32), *params = g_strdup_printf ("[\"%s\"]", hex);
   Query query = { "eth_getTransactionReceipt", params, read_receipt, receipt_free };
-  g_autofree MooshReceipt *receipt = chain_ask (chain, &query, chain_quorum (chain), NULL, error);
+  g_autofree MooshReceipt *receipt
+      = chain_ask (chain, &query, moosh_chain_quorum (chain), NULL, error);
 
   if (receipt == NULL)
     return FALSE;
@@ -527,7 +528,7 @@ search_logs (LogSearch *search, guint64 from, guint64 to, guint depth, GError **
   g_autoptr (GError) local = NULL;
   FaultKind fault;
   g_autoptr (GPtrArray) logs
-      = chain_ask (search->chain, &query, chain_quorum (search->chain), &fault, &local);
+      = chain_ask (search->chain, &query, moosh_chain_quorum (search->chain), &fault, &local);
 
   if (logs == NULL && fault == FAULT_TOO_MANY && from < to && depth < LOGS_DEPTH_MAX)
     {

@@ -38,6 +38,8 @@ typedef struct {
 MooshChain *moosh_chain_new (const MooshChainConfig *config, GError **error);
 void moosh_chain_free (MooshChain *chain);
 guint64 moosh_chain_id (MooshChain *chain);
+/** Endpoints that must agree. */
+guint moosh_chain_quorum (MooshChain *chain);
 
 /** The process is to end: whoever waits for the chain, here, in the journal or for the follower,
  * gets MOOSH_ERROR_CANCELLED; so does every question from now on. What is on the wire is waited for

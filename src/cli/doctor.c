@@ -134,6 +134,7 @@ check_endpoints (JsonObject *chain, JsonArray *findings)
 {
   JsonArray *endpoints = moosh_json_array (chain, "endpoints", NULL);
   guint good = 0, n = endpoints ? json_array_get_length (endpoints) : 0;
+  gint64 quorum = moosh_json_int_or (chain, "quorum", 1);
 
   for (guint i = 0; i < n; i++)
     {
@@ -155,6 +156,12 @@ check_endpoints (JsonObject *chain, JsonArray *findings)
         findings, CLI_BROKEN, "chain",
         "moosh init --rpc URL, then moosh node stop; moosh node start",
         "no endpoint answers: nothing can be taken, closed or withdrawn; machines go on meanwhile");
+  else if (good < quorum)
+    cli_finding (findings, CLI_BROKEN, "chain",
+                 "moosh init --rpc URL --rpc URL --rpc URL, then moosh node stop; moosh node start",
+                 "%u of %u endpoints answer, %d must agree: nothing can be taken, closed or "
+                 "withdrawn; machines go on meanwhile",
+                 good, n, (int)quorum);
   else if (n == 1)
     cli_finding (findings, CLI_FINE, "chain", NULL,
                  "chain %" G_GINT64_FORMAT

@@ -137,13 +137,13 @@ chain_json (Node *node)
                                        "latency_ms", 'i', (gint64)state->latency_ms, NULL));
     }
   moosh_follower_position (node->follower, &synced, &synced_s);
-  return moosh_json_build ("id", 'i', (gint64)c->chain_id, "head", 'i', (gint64)head,
-                           "synced_block", 'i', (gint64)synced, "head_time_s", 'i', synced_s,
-                           "trouble", 's', trouble, "endpoints", 'a', endpoints, "contracts", 'o',
-                           moosh_json_build ("agreements", 's', agreements, "escrow_vault", 's',
-                                             escrow, "stake_vault", 's', stake, "offer_book", 's',
-                                             book, "registry", 's', registry, NULL),
-                           NULL);
+  return moosh_json_build (
+      "id", 'i', (gint64)c->chain_id, "quorum", 'i', (gint64)moosh_chain_quorum (node->chain),
+      "head", 'i', (gint64)head, "synced_block", 'i', (gint64)synced, "head_time_s", 'i', synced_s,
+      "trouble", 's', trouble, "endpoints", 'a', endpoints, "contracts", 'o',
+      moosh_json_build ("agreements", 's', agreements, "escrow_vault", 's', escrow, "stake_vault",
+                        's', stake, "offer_book", 's', book, "registry", 's', registry, NULL),
+      NULL);
 }
 
 static JsonArray *

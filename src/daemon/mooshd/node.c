@@ -177,6 +177,7 @@ open_chain (Node *node, GError **error)
   chain.chain_id = node->contracts.chain_id;
   chain.urls = (const char *const *)urls;
   chain.quorum = (guint)g_key_file_get_integer (config, "chain", "quorum", NULL);
+  chain.call_ms = (guint)MAX (g_key_file_get_integer (config, "chain", "call_ms", NULL), 0);
   node->chain = moosh_chain_new (&chain, error);
   return node->chain != NULL;
 }
