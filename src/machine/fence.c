@@ -138,10 +138,11 @@ moosh_fence_free (MooshFence *fence)
 }
 
 void
-moosh_fence_remove (MooshFence *fence)
+moosh_fence_remove (gint64 uid_first)
 {
-  g_autofree char *script
-      = g_strdup_printf ("delete table inet mooshnet_%" G_GINT64_FORMAT "\n", fence->uid_first);
+  /* made if missing, so that deleting it cannot fail */
+  g_autofree char *table = g_strdup_printf ("table inet mooshnet_%" G_GINT64_FORMAT, uid_first);
+  g_autofree char *script = g_strdup_printf ("%s\ndelete %s\n", table, table);
   g_autoptr (GError) error = NULL;
 
   if (!nft (script, &error))

@@ -18,8 +18,8 @@ MooshFence *moosh_fence_new (gint64 uid_first, gint64 uid_count, const gint64 *o
                              guint n_online, GError **error);
 /** Forget it; the rules stay, because guests may. */
 void moosh_fence_free (MooshFence *fence);
-/** Take the table away: no guest is left, and nobody shall find rules of ours. */
-void moosh_fence_remove (MooshFence *fence);
+/** Take the table of the users from `uid_first` away: no guest of theirs is left. */
+void moosh_fence_remove (gint64 uid_first);
 
 /** Let `uid` reach the Internet, or nothing. The table is replaced as a whole, in one transaction.
  */

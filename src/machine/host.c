@@ -299,6 +299,19 @@ open_driver (MooshHost *host, GPtrArray *machines, GError **error)
   return TRUE;
 }
 
+/* Nothing of ours runs: leave no rules and claims behind. */
+static void
+leave_host (MooshHost *host)
+{
+  g_autoptr (GPtrArray) machines = moosh_journal_machines (host->store, TRUE, NULL);
+  gboolean guests = machines == NULL;
+
+  for (guint i = 0; machines != NULL && i < machines->len; i++)
+    guests = guests || ((MooshMachine *)g_ptr_array_index (machines, i))->uid != 0;
+  if (!guests)
+    moosh_host_unclaim_users (&host->config);
+}
+
 /* Processors no dedicated pool owns are everybody else's. */
 static gboolean
 share_cores (MooshHost *host, GError **error)
@@ -386,7 +399,10 @@ moosh_host_free (MooshHost *host)
   if (host->clock != NULL)
     g_thread_join (host->clock);
   if (host->driver != NULL)
-    host->driver->free (host->driver);
+    {
+      host->driver->free (host->driver);
+      leave_host (host);
+    }
   g_clear_pointer (&host->builder, moosh_builder_free);
   g_clear_pointer (&host->store, moosh_store_free);
   g_hash_table_unref (host->workers);

@@ -16,6 +16,12 @@
 #define CLAIMS "/run/mooshnet"
 #define RANGES 24
 
+static char *
+claim_path (gint64 first)
+{
+  return g_strdup_printf (CLAIMS "/guests-%" G_GINT64_FORMAT, first);
+}
+
 /* Is the claim at `path` ours or nobody's? */
 static gboolean
 claimable (const char *path, const char *state_dir)
@@ -35,21 +41,48 @@ claimable (const char *path, const char *state_dir)
 static gboolean
 claim (const MooshHostConfig *config, gint64 first, gboolean ours)
 {
-  g_autofree char *path = g_strdup_printf (CLAIMS "/guests-%" G_GINT64_FORMAT, first);
+  g_autofree char *path = claim_path (first);
 
   return claimable (path, config->state_dir)
          && (ours || moosh_process_of_users ((uid_t)first, (uid_t)config->uid_count) == 0)
          && g_file_set_contents (path, config->state_dir, -1, NULL);
 }
 
-static gint64
-choose (const MooshHostConfig *config, gint64 journaled)
+/* Claims whose owner's state is gone, and its guests too: forget them, and their firewall. With the
+ * claims locked. */
+static void
+sweep (const MooshHostConfig *config)
 {
-  if (config->uid_first != 0 || journaled != 0)
+  g_autoptr (GDir) claims = g_dir_open (CLAIMS, 0, NULL);
+  const char *name;
+
+  while (claims != NULL && (name = g_dir_read_name (claims)) != NULL)
     {
-      gint64 first = config->uid_first != 0 ? config->uid_first : journaled;
-      return claim (config, first, first == journaled) ? first : 0;
+      g_autofree char *path = g_build_filename (CLAIMS, name, NULL), *owner = NULL;
+      guint64 first;
+
+      if (g_str_has_prefix (name, "guests-")
+          && g_ascii_string_to_unsigned (name + strlen ("guests-"), 10, 1, G_MAXINT32, &first, NULL)
+          && g_file_get_contents (path, &owner, NULL, NULL)
+          && strcmp (owner, config->state_dir) != 0 && claimable (path, config->state_dir)
+          && moosh_process_of_users ((uid_t)first, (uid_t)config->uid_count) == 0)
+        {
+          moosh_fence_remove ((gint64)first);
+          g_unlink (path);
+        }
     }
+}
+
+/* `bound`: machines have users of the journaled range, another one will not do. */
+static gint64
+choose (const MooshHostConfig *config, gint64 journaled, gboolean bound)
+{
+  gint64 wished = config->uid_first != 0 ? config->uid_first : journaled;
+
+  if (wished != 0 && claim (config, wished, bound && wished == journaled))
+    return wished;
+  if (config->uid_first != 0 || bound)
+    return 0;
   for (gint64 i = 0; i < RANGES; i++)
     if (claim (config, MOOSH_UID_FIRST + i * config->uid_count, FALSE))
       return MOOSH_UID_FIRST + i * config->uid_count;
@@ -72,7 +105,12 @@ moosh_host_claim_users (MooshHostConfig *config, MooshStore *store, GError **err
       return FALSE;
     }
   flock (lock, LOCK_EX);
-  first = choose (config, journaled);
+  sweep (config);
+  first = choose (
+      config, journaled,
+      moosh_store_int (store, 0,
+                       "SELECT count(*) FROM machine WHERE uid <> 0 AND state NOT IN (8, 9)", "")
+          > 0);
   close (lock);
   if (first == 0)
     {
@@ -91,4 +129,13 @@ moosh_host_claim_users (MooshHostConfig *config, MooshStore *store, GError **err
   return moosh_store_run (store, error,
                           "INSERT OR REPLACE INTO setting (name, value) VALUES ('uid_first', ?)",
                           "i", first);
+}
+
+void
+moosh_host_unclaim_users (const MooshHostConfig *config)
+{
+  g_autofree char *path = claim_path (config->uid_first);
+
+  moosh_fence_remove (config->uid_first);
+  g_unlink (path);
 }

@@ -67,3 +67,6 @@ void moosh_host_tidy (MooshHost *host);
 /* Set config->uid_first to a range of users that is ours alone, on this host and across restarts
  * (host_claim.c). */
 gboolean moosh_host_claim_users (MooshHostConfig *config, MooshStore *store, GError **error);
+/* Give it back, and take the firewall away: no guest is left. The journal remembers it for the next
+ * start. */
+void moosh_host_unclaim_users (const MooshHostConfig *config);

@@ -414,3 +414,20 @@ def test_full_disk(small, plain):
     finally:
         ballast.unlink(missing_ok=True)
         v.stop()
+
+
+def test_a_stopped_manager_leaves_nothing_on_the_host(place):
+    """No firewall table, no claim on users, no process, no control group; the next start has the same users again."""
+    v = Vmmd(place / "clean").start()
+    uids = v.uids
+    table = ["nft", "list", "table", "inet", f"mooshnet_{uids[0]}"]
+    claim = Path(f"/run/mooshnet/guests-{uids[0]}")
+    assert subprocess.run(table, capture_output=True).returncode == 0 and claim.read_text() == str(v.dir)
+    v.process.stop()
+    assert subprocess.run(table, capture_output=True).returncode != 0 and not claim.exists()
+    v.start()
+    assert v.call("host.measure")["uid_first"] == uids[0]
+    v.stop()
+    assert qemu_of(uids) == []
+    groups = [g for root in ("cpu/mooshnet", "mooshnet") for g in Path("/sys/fs/cgroup", root).glob(f"{uids[0]}-*")]
+    assert groups == []
