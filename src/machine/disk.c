@@ -12,7 +12,7 @@
 #define HEADER_BYTES                                                                               \
   (4 * 1024 * 1024) /* qcow2 tables and LUKS header with all its slots lie below */
 #define QEMU_IMG_MS 120000
-#define TRIES 400 /* each takes some 30 ms to fail */
+#define TRIES       400 /* each takes some 30 ms to fail */
 
 static gboolean
 fail (const char *path, const char *what, GError **error)

@@ -68,7 +68,7 @@ bind_socket (const char *path)
       errno = ENAMETOOLONG;
       return -1;
     }
-  strcpy (address.sun_path, path);
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
   g_unlink (path);
   if (fd >= 0
       && (bind (fd, (struct sockaddr *)&address, sizeof address) != 0 || listen (fd, 1) != 0))

@@ -115,7 +115,7 @@ connect_unix (const char *path, GError **error)
 
   if (fd >= 0 && strlen (path) < sizeof address.sun_path)
     {
-      strcpy (address.sun_path, path);
+      g_strlcpy (address.sun_path, path, sizeof address.sun_path);
       if (connect (fd, (struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     }
