@@ -280,6 +280,13 @@ open_driver (MooshHost *host, GPtrArray *machines, GError **error)
                              .event = on_guest_event,
                              .event_data = host };
 
+  if (strlen (vm_dir) + strlen ("/1000000/console.sock") >= 108) /* sun_path */
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE,
+                   "state directory %s: its name is too long for the sockets of guests",
+                   host->config.state_dir);
+      return FALSE;
+    }
   if (g_mkdir_with_parents (vm_dir, 0700) != 0)
     {
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_FAILED, "cannot make %s: %s", vm_dir,
