@@ -330,6 +330,10 @@ exchange_page_decode (const void *ptr, gsize len, ExchangePage *ret, GError **er
       code = read_page_offers (&r, &page);
     else
       code = moosh_cbor_unknown (&r, key);
+#ifdef MOOSH_CANARY
+  if (page.n == 3 && ((const volatile guint8 *)ptr)[len] == 0) /* planted: one byte too far */
+    return FALSE;
+#endif
   if (code >= 0)
     code = moosh_cbor_require (&map, 1u << 0 | 1u << 2);
   if (code < 0)
