@@ -23,6 +23,34 @@ contact_json (Node *node, const MooshContact *contact)
       'i', (gint64)offers_of_contact (node, contact->address.node_key), NULL);
 }
 
+/* Who answers there cannot be reached under this key, and trying again will not change that. */
+static gboolean
+is_hopeless (const GError *trouble)
+{
+  return trouble != NULL
+         && (trouble->code == MOOSH_ERROR_REFUSED || trouble->code == MOOSH_ERROR_PROTOCOL
+             || trouble->code == MOOSH_ERROR_EXPIRED);
+}
+
+/* Go back to what was known of this key before (NULL: nothing), and say why. */
+static JsonObject *
+take_back (Node *node, const MooshPeerAddress *address, const MooshContact *before, GError *trouble,
+           GError **error)
+{
+  if (before != NULL)
+    {
+      moosh_contact_add (node->store, &before->address, before->name, now_s (), NULL);
+      moosh_peer_node_add_address (node->peers, &before->address, NULL);
+    }
+  else
+    {
+      moosh_contact_remove (node->store, address->node_key, NULL);
+      moosh_peer_node_remove_address (node->peers, address->node_key);
+    }
+  g_propagate_prefixed_error (error, trouble, "not added: ");
+  return NULL;
+}
+
 JsonObject *
 mooshd_contact_add (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
                     GError **error)
@@ -30,6 +58,7 @@ mooshd_contact_add (const MooshRpcPeer *peer, JsonObject *params, gpointer user_
   Node *node = user_data;
   const char *name = moosh_json_string_or (params, "name", NULL);
   MooshPeerAddress address;
+  g_autoptr (MooshContact) before = NULL;
   g_autoptr (MooshContact) contact = NULL;
   g_autoptr (GError) trouble = NULL;
   JsonObject *reply;
@@ -42,10 +71,13 @@ mooshd_contact_add (const MooshRpcPeer *peer, JsonObject *params, gpointer user_
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_USAGE, "this is our own address");
       return NULL;
     }
+  before = moosh_contact_by_key (node->store, address.node_key, NULL);
   if (!moosh_contact_add (node->store, &address, name, now_s (), error)
       || !moosh_peer_node_add_address (node->peers, &address, error))
     return NULL;
   offers_pull (node, address.node_key, NULL, &trouble);
+  if (is_hopeless (trouble))
+    return take_back (node, &address, before, g_steal_pointer (&trouble), error);
   contact = moosh_contact_by_key (node->store, address.node_key, error);
   if (contact == NULL)
     return NULL;
