@@ -345,10 +345,13 @@ reconcile (MooshHost *host, GPtrArray *machines, GError **error)
       MooshMachine *m = g_ptr_array_index (machines, i);
       gint64 pid = m->pid;
 
-      if (m->uid != 0
-          && (!host->driver->adopt (host->driver, m, error)
-              || !moosh_journal_save (host->store, m, error)))
+      g_autoptr (GError) unsaved = NULL;
+
+      if (m->uid != 0 && !host->driver->adopt (host->driver, m, error))
         return FALSE;
+      /* a full disk is no reason not to look after the guests that run: the next save repairs it */
+      if (m->pid != pid && !moosh_journal_save (host->store, m, &unsaved))
+        g_warning ("agreement %s: %s", m->agreement, unsaved->message);
       if (m->pid != 0)
         g_message ("agreement %s: found its guest again (process %d)", m->agreement, (int)m->pid);
       else if (pid != 0)
@@ -377,6 +380,8 @@ moosh_host_new (MooshHostConfig *config, GError **error)
   mask = umask (0077); /* requests carry secrets */
   host->store = moosh_store_open (path, moosh_machine_migrations, error);
   umask (mask);
+  if (host->store != NULL)
+    moosh_store_int (host->store, 0, "PRAGMA secure_delete = ON", "");
   if (host->store == NULL || !moosh_host_claim_users (&host->config, host->store, error))
     return NULL;
   machines = moosh_journal_machines (host->store, TRUE, error);

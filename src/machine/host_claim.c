@@ -4,6 +4,7 @@
  * A claim is a file /run/mooshnet/guests-<first user> that names the state directory. It outlives
  * us, as guests do, and counts as long as that directory holds a journal; /run is emptied when the
  * host restarts, and so are the guests. */
+#include "base/spawn.h"
 #include "machine/host_private.h"
 #include "machine/process.h"
 #include <errno.h>
@@ -15,6 +16,7 @@
 
 #define CLAIMS "/run/mooshnet"
 #define RANGES 24
+#define STORES "/var/lib/mooshnet-build"
 
 static char *
 claim_path (gint64 first)
@@ -48,6 +50,21 @@ claim (const MooshHostConfig *config, gint64 first, gboolean ours)
          && g_file_set_contents (path, config->state_dir, -1, NULL);
 }
 
+/* Delete what the owner of a range has built. The ranges found by themselves are given out again
+ * soon, and then what is built there already saves time. */
+static void
+remove_store (gint64 first, gint64 uid_count)
+{
+  g_autofree char *dir = g_strdup_printf (STORES "/%" G_GINT64_FORMAT, first);
+  const char *argv[] = { "rm", "-rf", "--one-file-system", dir, NULL };
+  g_autoptr (GError) error = NULL;
+
+  if (first >= MOOSH_UID_FIRST && first < MOOSH_UID_FIRST + RANGES * uid_count)
+    return;
+  if (g_file_test (dir, G_FILE_TEST_IS_DIR) && !moosh_run (argv, 60000, NULL, &error))
+    g_debug ("%s", error->message);
+}
+
 /* Claims whose owner's state is gone, and its guests too: forget them, and their firewall. With the
  * claims locked. */
 static void
@@ -68,6 +85,7 @@ sweep (const MooshHostConfig *config)
           && moosh_process_of_users ((uid_t)first, (uid_t)config->uid_count) == 0)
         {
           moosh_fence_remove ((gint64)first);
+          remove_store ((gint64)first, config->uid_count);
           g_unlink (path);
         }
     }
@@ -125,7 +143,9 @@ moosh_host_claim_users (MooshHostConfig *config, MooshStore *store, GError **err
     }
   config->uid_first = first;
   if (config->build_dir == NULL)
-    config->build_dir = g_strdup_printf ("/var/lib/mooshnet-build/%" G_GINT64_FORMAT, first);
+    config->build_dir = g_strdup_printf (STORES "/%" G_GINT64_FORMAT, first);
+  if (first == journaled)
+    return TRUE; /* nothing to write: the disk may be full */
   return moosh_store_run (store, error,
                           "INSERT OR REPLACE INTO setting (name, value) VALUES ('uid_first', ?)",
                           "i", first);
