@@ -37,4 +37,6 @@ CliRun cli_doctor;
 CliRun cli_vmm_setup;
 CliRun cli_vmm_status, cli_vmm_machines, cli_vmm_logs, cli_vmm_offers, cli_vmm_withdraw;
 CliRun cli_vmm_cancel, cli_vmm_doctor;
+/* vmm_leave.c */
+CliRun cli_vmm_reclaim, cli_vmm_end;
 extern const CliOption cli_vmm_setup_options[], cli_vmm_logs_options[];
