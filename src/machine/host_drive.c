@@ -556,6 +556,7 @@ end (Drive *drive)
   if (m->state != MOOSH_MACHINE_RETAINED && !release)
     {
       moosh_journal_drop_ports (host->store, m, NULL);
+      moosh_journal_forget_request (host->store, m, NULL);
       m->running_since_s = 0;
       moosh_host_say (host, m, "ended");
       enter (drive, MOOSH_MACHINE_RETAINED, "", NULL);
@@ -567,6 +568,7 @@ end (Drive *drive)
     }
   if (!host->driver->destroy (host->driver, m, &error)
       || !moosh_journal_drop_ports (host->store, m, &error)
+      || !moosh_journal_forget_request (host->store, m, &error)
       || !enter (drive, release ? MOOSH_MACHINE_RELEASED : MOOSH_MACHINE_DESTROYED, "", &error))
     {
       g_warning ("agreement %s: %s", m->agreement, error->message);

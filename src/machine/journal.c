@@ -384,6 +384,14 @@ moosh_journal_want (MooshStore *store, const MooshMachine *m, GError **error)
 }
 
 gboolean
+moosh_journal_forget_request (MooshStore *store, MooshMachine *m, GError **error)
+{
+  g_clear_pointer (&m->request, g_bytes_unref);
+  return moosh_store_run (store, error, "UPDATE machine SET request = NULL WHERE id = ?", "i",
+                          m->id);
+}
+
+gboolean
 moosh_journal_save (MooshStore *store, const MooshMachine *m, GError **error)
 {
   return moosh_store_run (

@@ -106,6 +106,8 @@ GPtrArray *moosh_journal_machines (MooshStore *store, gboolean live_only, GError
 gboolean moosh_journal_reserve (MooshStore *store, MooshMachine *machine, GError **error);
 /** Write what was wanted last: from `want` to `reboots_wanted`. */
 gboolean moosh_journal_want (MooshStore *store, const MooshMachine *machine, GError **error);
+/** Forget the provision request, which may carry secrets: nothing will be booted from it again. */
+gboolean moosh_journal_forget_request (MooshStore *store, MooshMachine *machine, GError **error);
 /** Write everything the driving thread owns: from `state` to `reboots`. */
 gboolean moosh_journal_save (MooshStore *store, const MooshMachine *machine, GError **error);
 

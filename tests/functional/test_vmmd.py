@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -445,6 +446,8 @@ def test_end_without_retention(vmmd, guests):
     assert vmmd.guests() == []
     reserved = vmmd.call("inventory.get")["pools"][0]["reserved"]
     assert set(reserved.values()) == {0}
+    with sqlite3.connect(vmmd.dir / "vmmd.db") as db:  # requests carry secrets: they go with the machine
+        assert db.execute("SELECT count(*), count(request) FROM machine").fetchone() == (2, 0)
     with pytest.raises(Refused) as refused:
         vmmd.reserve("shut", "11" * 32)  # an agreement is served once
     assert refused.value.kind == "conflict"
