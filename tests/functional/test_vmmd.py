@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vmmd import POOL, Refused, Vmmd, blueprint
+from vmmd import Refused, Vmmd, blueprint
 from world import Failed, wait_until
 
 FAR = "198.51.100.2"  # a public address (TEST-NET-2) that lives in a network namespace of the test

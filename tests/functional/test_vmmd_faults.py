@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vmmd import POOL, Refused, Vmmd, blueprint, qemu_of
+from vmmd import Refused, Vmmd, blueprint, qemu_of
 from world import Failed, wait_until
 
 # A blueprint whose build takes some seconds: long enough to be killed in.

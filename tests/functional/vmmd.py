@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import cbor2
-from world import PROGRAMS, ROOT, Failed, Process, wait_until
+from world import PROGRAMS, ROOT, Failed, Process
 
 POOL = "ab" * 32
 
