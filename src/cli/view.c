@@ -236,6 +236,10 @@ cli_print_deployment (Cli *cli, JsonObject *d)
     }
   else
     {
+      const char *evidence = moosh_json_string_or (d, "evidence", "");
+
+      if (strspn (evidence, "0x") < strlen (evidence))
+        cli_line ("evidence", "%s", evidence);
       money_of (cli, d, "refunded", "refund_wei");
       if (cli_decimal_cmp (moosh_json_string_or (d, "penalty_wei", NULL), "0") > 0)
         money_of (cli, d, "penalty", "penalty_wei");
