@@ -68,7 +68,7 @@ def test_guest_that_turns_itself_off(rental, offer):
     name, done = rental.take(offer, blueprint)
     assert done.returncode == 4, done.stderr
     d = m.wait_over(rental.client, name)
-    assert d["refund_wei"] == d["deposit_wei"] and "boot" in d["error"]
+    assert d["refund_wei"] == d["deposit_wei"] and "turned itself off" in d["error"]
     log = rental.log(name)
-    assert "failed: boot" in log and r.is_prefix_digest(log, rental.evidence(name))
+    assert "powered off" in log and r.is_prefix_digest(log, rental.evidence(name))
     w.wait_until(lambda: rental.machine(name)["state"] == "destroyed", 60, "the machine's end")
