@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -33,6 +32,7 @@ take_lock (MooshDaemon *daemon, GError **error)
   g_autofree char *name = g_strconcat (daemon->name, ".lock", NULL);
   g_autofree char *path = moosh_daemon_path (daemon, name);
   int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
   if (fd < 0)
     {
@@ -40,7 +40,9 @@ take_lock (MooshDaemon *daemon, GError **error)
                    g_strerror (errno));
       return FALSE;
     }
-  if (flock (fd, LOCK_EX | LOCK_NB) != 0)
+  /* of the process, not of the descriptor: a child that is being forked when we are killed must not
+   * hold it on */
+  if (fcntl (fd, F_SETLK, &lock) != 0)
     {
       close (fd);
       g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT, "another %s runs on %s already",

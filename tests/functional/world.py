@@ -264,8 +264,6 @@ class Party:
         self._tune("mooshd.conf", "chain", "poll_ms", "300")
         if self.provider:
             for group, key, value in (("build", "allow_file_urls", "true"), ("network", "listen_host", "127.0.0.1"),
-                                      # worlds that run side by side share no user
-                                      ("guest", "uid_first", str(200000 + os.getpid() % 2000 * 512)),
                                       ("build", "nix_dir", str(ROOT / "nix"))):
                 self._tune("vmmd.conf", group, key, value)
         self.keyd.start()

@@ -177,7 +177,8 @@ check_unlocked (Keyd *keyd, GError **error)
 {
   if (!vault_is_locked (keyd->vault))
     return TRUE;
-  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_DENIED, "the wallet is locked: open it with `moosh node unlock`");
+  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_DENIED,
+               "the wallet is locked: open it with `moosh node unlock`");
   return FALSE;
 }
 

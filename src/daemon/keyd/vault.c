@@ -369,7 +369,8 @@ enter (Vault *vault, GError **error)
   if (vault->open == NULL)
     {
       g_mutex_unlock (&vault->lock);
-      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_DENIED, "the wallet is locked: open it with `moosh node unlock`");
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_DENIED,
+                   "the wallet is locked: open it with `moosh node unlock`");
       return NULL;
     }
   sodium_mprotect_readonly (vault->open);
