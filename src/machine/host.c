@@ -147,9 +147,8 @@ moosh_host_look_at (MooshHost *host, gint64 at_s)
   g_mutex_unlock (&host->lock);
 }
 
-/* Is there something to try again? */
-static gboolean
-waits (MooshHost *host, const MooshMachine *m)
+gboolean
+moosh_host_unsaved (MooshHost *host, const MooshMachine *m)
 {
   const Worker *worker;
   gboolean unsaved;
@@ -158,7 +157,14 @@ waits (MooshHost *host, const MooshMachine *m)
   worker = g_hash_table_lookup (host->workers, &m->id);
   unsaved = worker != NULL && worker->unsaved;
   g_mutex_unlock (&host->lock);
-  return unsaved || m->want == MOOSH_WANT_GONE || g_str_has_prefix (m->step, "waiting");
+  return unsaved;
+}
+
+/* Is there something to try again? */
+static gboolean
+waits (MooshHost *host, const MooshMachine *m)
+{
+  return moosh_host_unsaved (host, m) || m->want == MOOSH_WANT_GONE || g_str_has_prefix (m->step, "waiting");
 }
 
 static void

@@ -476,8 +476,8 @@ steer (Drive *drive, MooshGuestState guest, GError **error)
       if (host->driver->resume (host->driver, m, error))
         enter (drive, MOOSH_MACHINE_RUNNING, "", error);
     }
-  else if (m->step != NULL && m->step[0] != '\0')
-    enter (drive, m->state, "", error);
+  else if ((m->step != NULL && m->step[0] != '\0') || moosh_host_unsaved (host, m))
+    enter (drive, m->state, "", NULL); /* what cannot be written yet is tried again */
 }
 
 /* ---- the whole ---- */
@@ -514,7 +514,10 @@ run (Drive *drive)
     }
   else
     steer (drive, guest, &error);
-  if (error != NULL && !g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_CANCELLED))
+  /* a guest is not ended because the journal's disk is full: the clock tries again */
+  if (guest != MOOSH_GUEST_ABSENT && g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_LIMIT))
+    g_warning ("agreement %s: %s", m->agreement, error->message);
+  else if (error != NULL && !g_error_matches (error, MOOSH_ERROR, MOOSH_ERROR_CANCELLED))
     fail (drive, "guest", error);
 }
 

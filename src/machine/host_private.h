@@ -54,6 +54,9 @@ gboolean moosh_host_save (MooshHost *host, const MooshMachine *m, GError **error
 /* Make a machine from the journal show what could not be written of it. With the lock held. */
 void moosh_host_show (MooshHost *host, MooshMachine *m);
 
+/* Is there something of the machine that could not be written? */
+gboolean moosh_host_unsaved (MooshHost *host, const MooshMachine *m);
+
 /* Look again at this machine when the wall clock says `at_s`. */
 void moosh_host_look_at (MooshHost *host, gint64 at_s);
 
