@@ -16,15 +16,17 @@ contract ReplayTest is Market {
     uint256 private constant TAKE = 1;
     uint256 private constant WITHDRAW = 14;
 
-    uint64 private _id; // of the sequence's agreement; 0 = not taken yet
-    uint256 private _paidOut;
-    uint256 private _compensated;
-    Offer private _offer;
-    bytes private _signature;
-    bool private _viaBid;
-
-    function setUp() public override {
-        super.setUp();
+    /// @dev The sequence being replayed, and where it stands (for messages).
+    struct Run {
+        uint64 id; // the agreement; 0 = not taken yet
+        bool viaBid;
+        Offer offer;
+        bytes signature;
+        uint256 paidOut;
+        uint256 file;
+        uint256 sequence;
+        uint256 step;
+        uint256 op;
     }
 
     function test_replay_sample() public {
@@ -54,34 +56,39 @@ contract ReplayTest is Market {
         sequences = _u(file, 20, 4);
         uint256 at = FILE_HEADER;
         for (uint256 i = 0; i < sequences; i++) {
+            uint256 free = _freeMemory();
+            Run memory run;
+            (run.file, run.sequence) = (number, first + i);
             uint256 steps = _u(file, at, 4);
-            _begin(file[at:at + SEQUENCE_HEADER]);
+            _begin(run, file[at:at + SEQUENCE_HEADER]);
             at += SEQUENCE_HEADER;
-            for (uint256 k = 0; k < steps; k++) {
-                string memory where = string.concat(
-                    "file ",
-                    vm.toString(number),
-                    " sequence ",
-                    vm.toString(first + i),
-                    " step ",
-                    vm.toString(k),
-                    " op ",
-                    vm.toString(_u(file, at + 4, 1)),
-                    ": "
-                );
-                _step(file[at:at + STEP], where);
+            for (run.step = 0; run.step < steps; run.step++) {
+                uint256 inner = _freeMemory();
+                _step(run, file[at:at + STEP]);
+                _release(inner);
                 at += STEP;
             }
+            _release(free);
         }
         vm.assertEq(at, file.length, "bytes left over");
     }
 
-    function _begin(bytes calldata h) private {
+    /// @dev Nothing made during a step is needed after it: without this a file's steps pile up megabytes.
+    function _freeMemory() private pure returns (uint256 pointer) {
+        assembly {
+            pointer := mload(0x40)
+        }
+    }
+
+    function _release(uint256 pointer) private pure {
+        assembly {
+            mstore(0x40, pointer)
+        }
+    }
+
+    function _begin(Run memory run, bytes calldata h) private {
         vm.warp(_u(h, 4, 8));
-        _viaBid = _u(h, 176, 1) == 1;
-        _id = 0;
-        _paidOut = 0;
-        _compensated = 0;
+        run.viaBid = _u(h, 176, 1) == 1;
         uint128 stake = uint128(_u(h, 144, 16));
         deployMarket(uint128(_u(h, 160, 16)));
         usd.mint(provider, stake);
@@ -98,11 +105,12 @@ contract ReplayTest is Market {
             vm.prank(accounts[i]);
             usd.approve(address(escrow), type(uint256).max);
         }
-        _readOffer(h);
+        run.offer = _readOffer(run.viaBid, h);
+        run.signature = signedBy(run.viaBid ? CLIENT_KEY : PROVIDER_KEY, run.offer);
     }
 
-    function _readOffer(bytes calldata h) private {
-        Offer memory o = _viaBid ? bidOffer() : sellOffer();
+    function _readOffer(bool viaBid, bytes calldata h) private view returns (Offer memory o) {
+        o = viaBid ? bidOffer() : sellOffer();
         o.rateX = uint96(_u(h, 12, 12));
         o.pausedRateX = uint96(_u(h, 24, 12));
         o.retentionRateX = uint96(_u(h, 36, 12));
@@ -119,96 +127,100 @@ contract ReplayTest is Market {
         o.volume = uint32(_u(h, 100, 4));
         o.units = _units(h, 104);
         o.expiry = type(uint64).max;
-        _offer = o;
-        _signature = signedBy(_viaBid ? CLIENT_KEY : PROVIDER_KEY, o);
     }
 
-    function _step(bytes calldata r, string memory where) private {
+    function _step(Run memory run, bytes calldata r) private {
         vm.warp(_u(r, 30, 8));
-        uint256 op = _u(r, 4, 1);
-        address actor = [client, _viaBid ? client : payer, provider, stranger][_u(r, 5, 1)];
-        bytes memory call = _call(op, uint32(_u(r, 6, 4)), uint128(_u(r, 10, 16)), actor);
+        run.op = _u(r, 4, 1);
+        address actor = [client, run.viaBid ? client : payer, provider, stranger][_u(r, 5, 1)];
+        bytes memory call = _call(run, uint32(_u(r, 6, 4)), uint128(_u(r, 10, 16)), actor);
         if (call.length != 0) {
-            bool ok = _send(op, actor, call);
+            bool ok = _send(run, actor, call);
             if (ok != (_u(r, 26, 1) == 1)) {
-                where = string.concat(where, ok ? "accepted, but the model refuses with " : "refused, model: ");
-                vm.assertTrue(false, string.concat(where, vm.toString(_u(r, 27, 1))));
+                string memory what = ok ? "accepted, but the model refuses with " : "refused, model: ";
+                vm.assertTrue(false, string.concat(_where(run), what, vm.toString(_u(r, 27, 1))));
             }
         }
-        if (_id != 0) _compareAgreement(r, where);
-        _compareBooks(r, where);
+        if (run.id != 0) _compareAgreement(run, r);
+        _compareBooks(run, r);
     }
 
-    function _send(uint256 op, address actor, bytes memory call) private returns (bool ok) {
+    function _send(Run memory run, address actor, bytes memory call) private returns (bool ok) {
         uint256 held = usd.balanceOf(address(escrow));
         bytes memory ret;
         vm.prank(actor);
-        (ok, ret) = (op == WITHDRAW ? address(escrow) : address(market)).call(call);
-        if (ok && op == TAKE) _id = abi.decode(ret, (uint64));
-        if (ok && op == WITHDRAW) _paidOut += held - usd.balanceOf(address(escrow));
+        (ok, ret) = (run.op == WITHDRAW ? address(escrow) : address(market)).call(call);
+        if (ok && run.op == TAKE) run.id = abi.decode(ret, (uint64));
+        if (ok && run.op == WITHDRAW) run.paidOut += held - usd.balanceOf(address(escrow));
     }
 
-    function _call(uint256 op, uint32 count, uint128 amount, address actor) private view returns (bytes memory) {
-        Offer memory o = _offer;
-        if (op == 1 && _viaBid) {
-            return abi.encodeCall(IAgreements.fill, (o, _signature, count, REQUEST, noPermit()));
+    function _call(Run memory run, uint32 count, uint128 amount, address actor) private view returns (bytes memory) {
+        Offer memory o = run.offer;
+        (uint256 op, uint64 id) = (run.op, run.id);
+        if (op == TAKE && run.viaBid) {
+            return abi.encodeCall(IAgreements.fill, (o, run.signature, count, REQUEST, noPermit()));
         }
-        if (op == 1) {
-            return abi.encodeCall(IAgreements.take, (o, _signature, client, count, REQUEST, amount, noPermit()));
+        if (op == TAKE) {
+            return abi.encodeCall(IAgreements.take, (o, run.signature, client, count, REQUEST, amount, noPermit()));
         }
-        if (op == 2) return abi.encodeCall(IAgreements.accept, (_id, o));
-        if (op == 3) return abi.encodeCall(IAgreements.provisioned, (_id, o, 0));
-        if (op == 4) return abi.encodeCall(IAgreements.acknowledge, (_id, o));
-        if (op == 5) return abi.encodeCall(IAgreements.reject, (_id, o, 0));
-        if (op == 6) return abi.encodeCall(IAgreements.pause, (_id, o));
-        if (op == 7) return abi.encodeCall(IAgreements.resume, (_id, o));
-        if (op == 8) return abi.encodeCall(IAgreements.topUp, (_id, o, amount, noPermit()));
-        if (op == 9) return abi.encodeCall(IAgreements.withdrawFree, (_id, o, amount));
-        if (op == 10) return abi.encodeCall(IAgreements.reclaim, (_id, o));
-        if (op == 11) return abi.encodeCall(IAgreements.close, (_id, o, CloseReason.None, 0));
-        if (op == 12) return abi.encodeCall(IAgreements.expire, (_id, o));
-        if (op == 13) return abi.encodeCall(IAgreements.collect, (_id, o));
+        if (op == 2) return abi.encodeCall(IAgreements.accept, (id, o));
+        if (op == 3) return abi.encodeCall(IAgreements.provisioned, (id, o, 0));
+        if (op == 4) return abi.encodeCall(IAgreements.acknowledge, (id, o));
+        if (op == 5) return abi.encodeCall(IAgreements.reject, (id, o, 0));
+        if (op == 6) return abi.encodeCall(IAgreements.pause, (id, o));
+        if (op == 7) return abi.encodeCall(IAgreements.resume, (id, o));
+        if (op == 8) return abi.encodeCall(IAgreements.topUp, (id, o, amount, noPermit()));
+        if (op == 9) return abi.encodeCall(IAgreements.withdrawFree, (id, o, amount));
+        if (op == 10) return abi.encodeCall(IAgreements.reclaim, (id, o));
+        if (op == 11) return abi.encodeCall(IAgreements.close, (id, o, CloseReason.None, 0));
+        if (op == 12) return abi.encodeCall(IAgreements.expire, (id, o));
+        if (op == 13) return abi.encodeCall(IAgreements.collect, (id, o));
         if (op == WITHDRAW) return abi.encodeCall(escrow.withdraw, (address(usd), actor, 0));
         vm.assertEq(op, 15, "unknown op");
         return "";
     }
 
-    function _compareAgreement(bytes calldata r, string memory where) private view {
+    function _compareAgreement(Run memory run, bytes calldata r) private view {
         uint64 time = uint64(_u(r, 30, 8));
-        Balances memory b = market.balances(_id, _offer, time);
-        (, CloseReason reason) = market.agreement(_id);
-        _same(uint8(market.stateAt(_id, _offer, time)), _u(r, 28, 1), where, "state");
-        _same(uint8(reason), _u(r, 29, 1), where, "reason");
-        _same(b.graceUntil, _u(r, 38, 8), where, "graceUntil");
-        _same(b.balX, _u(r, 46, 20), where, "balX");
-        _same(b.earnedX, _u(r, 66, 20), where, "earnedX");
-        _same(b.rateX, _u(r, 86, 12), where, "rateX");
-        _same(b.freeX >> 32, _u(r, 98, 16), where, "free");
-        _same(b.withdrawable, _u(r, 114, 16), where, "withdrawable");
+        Balances memory b = market.balances(run.id, run.offer, time);
+        (, CloseReason reason) = market.agreement(run.id);
+        _same(uint8(market.stateAt(run.id, run.offer, time)), _u(r, 28, 1), run, "state");
+        _same(uint8(reason), _u(r, 29, 1), run, "reason");
+        _same(b.graceUntil, _u(r, 38, 8), run, "graceUntil");
+        _same(b.balX, _u(r, 46, 20), run, "balX");
+        _same(b.earnedX, _u(r, 66, 20), run, "earnedX");
+        _same(b.rateX, _u(r, 86, 12), run, "rateX");
+        _same(b.freeX >> 32, _u(r, 98, 16), run, "free");
+        _same(b.withdrawable, _u(r, 114, 16), run, "withdrawable");
         // Conservation, fractions included: what the vault holds is what the agreement and the credits say.
         uint256 creditsX = (
             escrow.creditOf(payer, address(usd)) + escrow.creditOf(client, address(usd))
                 + escrow.creditOf(provider, address(usd))
         ) << 32;
-        _same(usd.balanceOf(address(escrow)) << 32, b.balX + b.earnedX + creditsX, where, "held");
+        _same(usd.balanceOf(address(escrow)) << 32, b.balX + b.earnedX + creditsX, run, "held");
     }
 
-    function _compareBooks(bytes calldata r, string memory where) private view {
-        _same(_viaBid ? 0 : escrow.creditOf(payer, address(usd)), _u(r, 130, 16), where, "credit of payer");
-        _same(escrow.creditOf(client, address(usd)), _u(r, 146, 16), where, "credit of client");
-        _same(escrow.creditOf(provider, address(usd)), _u(r, 162, 16), where, "credit of provider");
+    function _compareBooks(Run memory run, bytes calldata r) private view {
+        _same(run.viaBid ? 0 : escrow.creditOf(payer, address(usd)), _u(r, 130, 16), run, "credit of payer");
+        _same(escrow.creditOf(client, address(usd)), _u(r, 146, 16), run, "credit of client");
+        _same(escrow.creditOf(provider, address(usd)), _u(r, 162, 16), run, "credit of provider");
         (uint128 free, uint128 reserved) = stakes.stakeOf(provider, address(usd));
-        _same(free, _u(r, 178, 16), where, "bond free");
-        _same(reserved, _u(r, 194, 16), where, "bond reserved");
-        _same(stakes.claimOf(client, address(usd)), _u(r, 210, 16), where, "compensation");
-        _same(_paidOut, _u(r, 226, 16), where, "paid out");
+        _same(free, _u(r, 178, 16), run, "bond free");
+        _same(reserved, _u(r, 194, 16), run, "bond reserved");
+        _same(stakes.claimOf(client, address(usd)), _u(r, 210, 16), run, "compensation");
+        _same(run.paidOut, _u(r, 226, 16), run, "paid out");
         Units memory left = book.remaining(provider, POOL);
-        _same(left.vcpuMilli, _u(r, 242, 4), where, "pool vcpu");
-        _same(left.ramMib, _u(r, 246, 4), where, "pool ram");
+        _same(left.vcpuMilli, _u(r, 242, 4), run, "pool vcpu");
+        _same(left.ramMib, _u(r, 246, 4), run, "pool ram");
     }
 
-    function _same(uint256 ours, uint256 model, string memory where, string memory what) private pure {
-        if (ours != model) vm.assertEq(ours, model, string.concat(where, what)); // the message costs: build it late
+    function _same(uint256 ours, uint256 model, Run memory run, string memory what) private pure {
+        if (ours != model) vm.assertEq(ours, model, string.concat(_where(run), what));
+    }
+
+    function _where(Run memory run) private pure returns (string memory) {
+        string memory s = string.concat("file ", vm.toString(run.file), " sequence ", vm.toString(run.sequence));
+        return string.concat(s, " step ", vm.toString(run.step), " op ", vm.toString(run.op), ": ");
     }
 
     function _units(bytes calldata h, uint256 at) private pure returns (Units memory) {
