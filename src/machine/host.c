@@ -164,7 +164,8 @@ moosh_host_unsaved (MooshHost *host, const MooshMachine *m)
 static gboolean
 waits (MooshHost *host, const MooshMachine *m)
 {
-  return moosh_host_unsaved (host, m) || m->want == MOOSH_WANT_GONE || g_str_has_prefix (m->step, "waiting");
+  return moosh_host_unsaved (host, m) || m->want == MOOSH_WANT_GONE
+         || g_str_has_prefix (m->step, "waiting");
 }
 
 static void
