@@ -42,6 +42,38 @@ copy_number (MooshCborReader *reader, MooshCborWriter *writer, MooshCborType typ
   moosh_cbor_put_int (writer, i);
 }
 
+/* Every pull function on the next item, of the right type or not, with bounds that it may break:
+ * what refuses leaves the cursor where it was, what takes stays inside. */
+static void
+pull (const MooshCborReader *reader, size_t bound)
+{
+  uint8_t fixed[64];
+  char string[64];
+  MooshSpan span;
+  MooshCborMap map;
+  uint64_t u;
+  int64_t i;
+  size_t n;
+  bool b;
+  bound %= sizeof fixed;
+  for (int what = 0; what < 11; what++)
+    {
+      MooshCborReader r = *reader;
+      int code = what == 0   ? moosh_cbor_read_uint (&r, bound, &u)
+                 : what == 1 ? moosh_cbor_read_int (&r, -(int64_t)bound, (int64_t)bound, &i)
+                 : what == 2 ? moosh_cbor_read_bool (&r, &b)
+                 : what == 3 ? moosh_cbor_read_null (&r)
+                 : what == 4 ? moosh_cbor_read_bytes (&r, 1, bound, &span)
+                 : what == 5 ? moosh_cbor_read_text (&r, 1, bound, &span)
+                 : what == 6 ? moosh_cbor_read_fixed (&r, fixed, bound)
+                 : what == 7 ? moosh_cbor_read_string (&r, string, bound)
+                 : what == 8 ? moosh_cbor_read_array (&r, bound, &n)
+                 : what == 9 ? moosh_cbor_read_map (&r, &map)
+                             : moosh_cbor_unknown (&r, (unsigned)bound);
+      check (code < 0 ? r.pos == reader->pos : r.pos > reader->pos && r.pos <= r.len);
+    }
+}
+
 static void
 copy (MooshCborReader *reader, MooshCborWriter *writer, unsigned depth)
 {
@@ -51,6 +83,7 @@ copy (MooshCborReader *reader, MooshCborWriter *writer, unsigned depth)
   unsigned key;
   bool b;
   check (depth <= MOOSH_CBOR_DEPTH_MAX);
+  pull (reader, reader->pos);
   if (type == MOOSH_CBOR_UINT || type == MOOSH_CBOR_NEGATIVE)
     copy_number (reader, writer, type);
   else if (type == MOOSH_CBOR_BYTES || type == MOOSH_CBOR_TEXT)
@@ -64,13 +97,18 @@ copy (MooshCborReader *reader, MooshCborWriter *writer, unsigned depth)
     }
   else if (type == MOOSH_CBOR_MAP)
     {
+      uint32_t seen = 0;
       check (moosh_cbor_read_map (reader, &map) == MOOSH_OK);
       moosh_cbor_put_map (writer, map.left);
       while (moosh_cbor_next (reader, &map, &key) > 0)
         {
+          check ((seen & 1u << key) == 0);
+          seen |= 1u << key;
           moosh_cbor_put_key (writer, key);
           copy (reader, writer, depth + 1);
         }
+      check (moosh_cbor_require (&map, seen) == MOOSH_OK);
+      check (moosh_cbor_require (&map, seen | 1u << 24) == MOOSH_E_SHORT);
     }
   else if (type == MOOSH_CBOR_BOOL)
     {
@@ -97,6 +135,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   moosh_cbor_write_init (&writer, room, sizeof room);
   copy (&reader, &writer, 0);
   check (moosh_cbor_peek (&reader) == MOOSH_CBOR_END);
+  pull (&reader, size);
   check (moosh_cbor_finish (&writer, &len) == MOOSH_OK && len == size
          && memcmp (room, data, size) == 0);
   check (moosh_cbor_read_init (&reader, data, size) == MOOSH_OK);

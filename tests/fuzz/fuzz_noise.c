@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 typedef struct {
   const uint8_t *ptr;
   size_t len;
+  bool worn; /* the frames come on a key that is about to be rotated */
 } Script;
 
 static void
@@ -73,6 +74,7 @@ begin (Script *script, MooshNoise ends[2])
   static uint8_t secrets[2][32], keys[2][33], ephemerals[2][32];
   static bool ready;
   uint8_t odd = take (script), prologue[MOOSH_NOISE_PROLOGUE_MAX + 1] = { 0 };
+  script->worn = (odd & 128) != 0;
   size_t prologue_len = odd & 16 ? take (script) % (sizeof prologue + 1) : 10;
   if (!ready)
     {
@@ -148,11 +150,30 @@ shake (Script *script, MooshNoise ends[2], int tested)
   return true;
 }
 
+/* So many true frames that the script's first ones meet the key's rotation, after 500 of them. */
+static void
+wear (MooshNoiseCipher *send, MooshNoiseCipher *receive)
+{
+  uint8_t frame[MOOSH_NOISE_OVERHEAD];
+  size_t len;
+  for (int i = 0; i < 499; i++)
+    {
+      check (moosh_noise_seal (send, NULL, 0, frame, sizeof frame) == MOOSH_OK);
+      check (moosh_noise_open_header (receive, frame, MOOSH_NOISE_HEADER, &len) == MOOSH_OK);
+      check (moosh_noise_open_body (receive, frame + MOOSH_NOISE_HEADER, MOOSH_NOISE_TAG, frame)
+             == MOOSH_OK);
+    }
+}
+
 static void
 frames (Script *script, MooshNoiseCipher *send, MooshNoiseCipher *receive)
 {
   uint8_t message[64] = { 0 }, frame[64 + MOOSH_NOISE_OVERHEAD];
   bool alive = true;
+  check (moosh_noise_seal (send, message, MOOSH_NOISE_MESSAGE_MAX + 1, frame, SIZE_MAX)
+         == MOOSH_E_LIMIT);
+  if (script->worn)
+    wear (send, receive);
   while (alive && script->len > 0)
     {
       size_t len = take (script) % sizeof message, got = 0, part_len;
@@ -181,7 +202,7 @@ frames (Script *script, MooshNoiseCipher *send, MooshNoiseCipher *receive)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  Script script = { data, size };
+  Script script = { data, size, false };
   MooshNoise ends[2];
   MooshNoiseCipher ours[2], theirs[2];
   int tested = begin (&script, ends);

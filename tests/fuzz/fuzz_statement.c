@@ -28,6 +28,24 @@ rating (const guint8 *ptr, gsize len)
       moosh_rating_decode (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), &twice, NULL));
   check (twice.stars == got.stars && strcmp (twice.comment, got.comment) == 0);
   moosh_rating_dkey (&got, dkey);
+  twice.comment[0] = '\xff'; /* no text, nor is what has no end */
+  check (moosh_rating_encode (&twice, NULL) == NULL);
+  memset (twice.comment, 'x', sizeof twice.comment);
+  check (moosh_rating_encode (&twice, NULL) == NULL);
+}
+
+/* A wallet's signature in either form of v gives the same certificate; what is none is refused. */
+static void
+wallet_signs (const MooshCertificate *good)
+{
+  MooshCertificate made = *good;
+  guint8 signature[65];
+  memcpy (signature, good->signature, 65);
+  signature[64] = (guint8)(signature[64] - 27);
+  check (moosh_certificate_set_signature (&made, signature, NULL));
+  check (memcmp (&made, good, sizeof made) == 0);
+  signature[64] = 2;
+  check (!moosh_certificate_set_signature (&made, signature, NULL));
 }
 
 static void
@@ -40,6 +58,11 @@ certificate (const guint8 *ptr, gsize len)
   g_autoptr (GBytes) bytes = moosh_certificate_encode (&got);
   check (moosh_certificate_decode (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), &got,
                                    NULL));
+  check (moosh_certificate_check_time (&got, -1, NULL)
+         && moosh_certificate_check_time (&got, 0, NULL));
+  check (moosh_certificate_check_time (&got, G_MAXINT64, NULL)
+         == (got.not_after_s >= (guint64)G_MAXINT64 - 600));
+  wallet_signs (&got);
 }
 
 /* What is our own key's passes with our signature. */
