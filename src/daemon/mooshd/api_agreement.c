@@ -237,32 +237,52 @@ mooshd_agreement_topup (const MooshRpcPeer *peer, JsonObject *params, gpointer u
   return reply;
 }
 
+/* Pause and resume: `from` is the state it has to be in. */
+static JsonObject *
+switch_rate (Node *node, JsonObject *params, const char *action, const MooshAbiFunction *function,
+             MooshState from, GError **error)
+{
+  LedgerEntry entry;
+  g_autoptr (Deployment) d = open_deployment (node, params, &entry, error);
+  g_autoptr (GBytes) call = NULL;
+  MooshState state;
+
+  if (d == NULL)
+    return NULL;
+  state = moosh_agreement_state_at (&entry.model, (guint64)chain_now_s (node));
+  if (state != from)
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT,
+                   "deployment %s is %s: only what is %s can be %sd", d->name,
+                   moosh_state_name (state), moosh_state_name (from), action);
+      return NULL;
+    }
+  if (from == MOOSH_STATE_ACTIVE && moosh_u256_is_zero (&entry.offer.paused_rate_x))
+    {
+      g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_REFUSED,
+                   "deployment %s cannot be paused: its offer has no paused rate", d->name);
+      return NULL;
+    }
+  call = call_build (function, error, "uO", d->agreement, &entry.offer);
+  return act (node, d, action, call, error);
+}
+
 JsonObject *
 mooshd_agreement_pause (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
                         GError **error)
 {
-  Node *node = user_data;
-  LedgerEntry entry;
-  g_autoptr (Deployment) d = open_deployment (node, params, &entry, error);
-  g_autoptr (GBytes) call
-      = d ? call_build (MOOSH_FN_AGREEMENTS_PAUSE, error, "uO", d->agreement, &entry.offer) : NULL;
-
   (void)peer;
-  return d ? act (node, d, "pause", call, error) : NULL;
+  return switch_rate (user_data, params, "pause", MOOSH_FN_AGREEMENTS_PAUSE, MOOSH_STATE_ACTIVE,
+                      error);
 }
 
 JsonObject *
 mooshd_agreement_resume (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data,
                          GError **error)
 {
-  Node *node = user_data;
-  LedgerEntry entry;
-  g_autoptr (Deployment) d = open_deployment (node, params, &entry, error);
-  g_autoptr (GBytes) call
-      = d ? call_build (MOOSH_FN_AGREEMENTS_RESUME, error, "uO", d->agreement, &entry.offer) : NULL;
-
   (void)peer;
-  return d ? act (node, d, "resume", call, error) : NULL;
+  return switch_rate (user_data, params, "resume", MOOSH_FN_AGREEMENTS_RESUME, MOOSH_STATE_PAUSED,
+                      error);
 }
 
 JsonObject *
