@@ -1,9 +1,6 @@
 """What the tests of a provider's troubles share: a market with one provider, rentals that are counted to the unit."""
 import hashlib
-import os
-import shutil
 import subprocess
-from pathlib import Path
 
 import market as m
 import vmmd as v
@@ -65,11 +62,11 @@ class Rental:
         return log["data"][-64:]
 
     def quiet(self):
-        """Both sides have done all there is to do with what is closed."""
+        """The hold-back of what is closed is over, and everybody has pulled what is theirs."""
         def done():
             status = self.provider.call("provider.status")
             credit = int(self.provider.call("wallet.show")["credit_wei"]) + int(self.client.call("wallet.show")["credit_wei"])
-            return credit == 0 and all(x["state"] != "closed" or int(x["withdrawable_wei"]) == 0 for x in status["machines"])
+            return credit == 0 and all(x["state"] != "closed" or int(x["earned_wei"]) == 0 for x in status["machines"])
         w.wait_until(done, 60, "the last payment")
 
     def reserved(self):
