@@ -416,6 +416,12 @@ moosh_tx_submit (MooshTxJournal *journal, const char *purpose, const guint8 *to,
   return submit_new (journal, &row, ret, error);
 }
 
+gboolean
+moosh_tx_block_lost (MooshTxJournal *journal, const guint8 tx_hash[32], GError **error)
+{
+  return tx_store_reopen (journal->store, tx_hash, error);
+}
+
 /* ---- a round ---- */
 
 /* What all rows of a round are measured against. */

@@ -8,8 +8,8 @@
  * nonce, and one of them can be mined.
  *
  *   (nothing) --submit--> PENDING --mined--> MINED --confirmations--> DONE
- *                            ^                 |  \--status 0, confirmed--> REVERTED
- *                            \--- reorg -------/
+ *                            ^                 | ^\--status 0, confirmed--> REVERTED
+ *                            \--- reorg -------/ \--- moosh_tx_block_lost --- DONE
  *             PENDING --another transaction took the nonce, confirmed--> REPLACED
  *
  * The journal has no thread of its own: whoever waits drives it, and a daemon calls moosh_tx_tick
@@ -113,6 +113,11 @@ GPtrArray *moosh_tx_list (MooshTxJournal *journal, const char *suffix, guint max
  * record has, or, while the newest of this stem is not final, that one's, so that asking twice in a
  * row does not do it twice. New string. */
 char *moosh_tx_fresh_purpose (MooshTxJournal *journal, const char *stem);
+
+/** A reorganisation deeper than the confirmations took this transaction's block back: if it is one
+ * of ours, it is followed anew, and sent again unless another block has it. Other hashes change
+ * nothing. May be called within a transaction of the store. */
+gboolean moosh_tx_block_lost (MooshTxJournal *journal, const guint8 tx_hash[32], GError **error);
 
 /** One round for everything not final: look for receipts, send again, raise fees. FALSE only when
  * nothing could be learned (chain unreachable, store broken). */

@@ -280,6 +280,16 @@ tx_store_sent (MooshStore *store, const TxVersion *version, gint64 now_s, GError
 }
 
 gboolean
+tx_store_reopen (MooshStore *store, const guint8 hash[32], GError **error)
+{
+  g_autoptr (GBytes) key = g_bytes_new (hash, 32);
+
+  return moosh_store_run (store, error,
+                          "UPDATE tx SET state = ? WHERE mined_hash = ? AND state = ?", "ibi",
+                          (gint64)MOOSH_TX_MINED, key, (gint64)MOOSH_TX_DONE);
+}
+
+gboolean
 tx_store_rename (MooshStore *store, gint64 id, const char *purpose, GError **error)
 {
   return moosh_store_run (store, error, "UPDATE tx SET purpose = ? WHERE id = ?", "si", purpose,

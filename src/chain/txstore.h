@@ -46,6 +46,8 @@ gboolean tx_store_add_version (MooshStore *store, gint64 id, const TxVersion *ve
 /** Write back state, block, mined_hash, gas_used, fee_wei, lost_block and trouble. */
 gboolean tx_store_update (MooshStore *store, const TxRow *row, GError **error);
 gboolean tx_store_sent (MooshStore *store, const TxVersion *version, gint64 now_s, GError **error);
+/** A DONE row that was mined as `hash` is MINED again. */
+gboolean tx_store_reopen (MooshStore *store, const guint8 hash[32], GError **error);
 gboolean tx_store_rename (MooshStore *store, gint64 id, const char *purpose, GError **error);
 
 /** TxRow*, newest first: those whose purpose, a "#n" at its end left out, ends in `suffix`. */

@@ -278,7 +278,7 @@ class Party:
         config.read(self.dir / file)
         if not config.has_section(group):
             config.add_section(group)
-        config.set(group, key, value)
+        config.set(group, key, str(value))
         with open(self.dir / file, "w") as f:
             config.write(f, space_around_delimiters=False)
 

@@ -374,7 +374,7 @@ test_reorganised (void)
   g_autoptr (GBytes) mint = mint_call (1, 8);
   MooshTxPolicy policy = { .confirmations = 3 };
   g_auto (MooshTxRecord) record = { 0 };
-  guint8 token[20];
+  guint8 token[20], unknown[32] = { 1 };
 
   world_open (&w, NULL);
   deploy_token (w.journal, "deploy", token);
@@ -389,6 +389,23 @@ test_reorganised (void)
   g_assert_true (moosh_tx_tick (w.journal, &error));
   g_assert_true (moosh_tx_lookup (w.journal, "mint", &record, &error));
   g_assert_cmpint (record.state, ==, MOOSH_TX_PENDING);
+  anvil_run (&w.anvil, "anvil_mine", "[\"0x5\"]");
+  g_assert_true (moosh_tx_wait (w.journal, "mint", 20000, NULL, &error));
+  g_assert_cmpuint (balance_of (&w, token, 1), ==, 8);
+  g_assert_cmpuint (signatures (&w), ==, 2);
+
+  /* deeper than the confirmations: it is final until somebody says that its block is gone */
+  anvil_run (&w.anvil, "anvil_reorg", "[5, []]");
+  g_assert_cmpuint (balance_of (&w, token, 1), ==, 0);
+  g_assert_true (moosh_tx_tick (w.journal, &error));
+  g_assert_cmpuint (moosh_tx_open_count (w.journal), ==, 0);
+  moosh_tx_record_clear (&record);
+  g_assert_true (moosh_tx_lookup (w.journal, "mint", &record, &error));
+  g_assert_true (moosh_tx_block_lost (w.journal, unknown, &error));
+  g_assert_cmpuint (moosh_tx_open_count (w.journal), ==, 0);
+  g_assert_true (moosh_tx_block_lost (w.journal, record.hash, &error));
+  g_assert_cmpuint (moosh_tx_open_count (w.journal), ==, 1);
+  g_assert_true (moosh_tx_tick (w.journal, &error));
   anvil_run (&w.anvil, "anvil_mine", "[\"0x5\"]");
   g_assert_true (moosh_tx_wait (w.journal, "mint", 20000, NULL, &error));
   g_assert_cmpuint (balance_of (&w, token, 1), ==, 8);

@@ -139,6 +139,8 @@ ledger_on_log (const MooshLog *log, gint64 time_s, gboolean removed, gpointer us
   g_autoptr (MooshDecoded) fields = NULL;
   gint64 id;
 
+  if (removed && !moosh_tx_block_lost (node->txs, log->tx_hash, error))
+    return FALSE;
   if (memcmp (log->address, node->contracts.offer_book, 20) == 0)
     return on_book (node, log, error);
   if (memcmp (log->address, node->contracts.agreements, 20) != 0)
