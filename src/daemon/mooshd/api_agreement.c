@@ -38,8 +38,7 @@ static void
 add_chain (Node *node, JsonObject *o, const LedgerEntry *entry)
 {
   MooshAgreementView view;
-  guint decimals;
-  g_autofree char *symbol = node_token (node, &decimals);
+  guint decimals = node_decimals (node);
 
   moosh_agreement_view (&entry->model, (guint64)chain_now_s (node), &view);
   add_money (o, entry, &view, decimals);

@@ -18,8 +18,7 @@ typedef struct {
 static gboolean
 parse_max_price (Node *node, const char *text, MooshU256 *ret, GError **error)
 {
-  guint decimals;
-  g_autofree char *symbol = node_token (node, &decimals);
+  guint decimals = node_decimals (node);
 
   if (moosh_price_parse (text, decimals, ret) == MOOSH_OK)
     return TRUE;
@@ -116,8 +115,7 @@ mooshd_offers_list (const MooshRpcPeer *peer, JsonObject *params, gpointer user_
 {
   Node *node = user_data;
   Filter filter;
-  guint total = 0, decimals;
-  g_autofree char *symbol = node_token (node, &decimals);
+  guint total = 0, decimals = node_decimals (node);
   g_autoptr (GArray) entries = NULL;
   JsonArray *array;
 
@@ -247,8 +245,7 @@ own_offers_json (Node *node, GError **error)
                              .any_status = TRUE,
                              .taker = node->identity,
                              .limit = MOOSH_BOOK_LIST_MAX };
-  guint decimals;
-  g_autofree char *symbol = node_token (node, &decimals);
+  guint decimals = node_decimals (node);
   g_autoptr (GArray) entries
       = moosh_book_list (node->store, &filter, chain_now_s (node), NULL, error);
   g_autoptr (JsonArray) pools = inventory_pools (node);

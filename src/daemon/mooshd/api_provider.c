@@ -174,8 +174,8 @@ machine_json (Node *node, guint64 id, GError **error)
   LedgerEntry entry;
   MooshAgreementView view;
   MooshU256 earned;
-  guint decimals;
-  g_autofree char *client = NULL, *symbol = node_token (node, &decimals), *price = NULL;
+  guint decimals = node_decimals (node);
+  g_autofree char *client = NULL, *price = NULL;
   g_autofree char *machine = g_strdup_printf ("%" G_GUINT64_FORMAT, id);
   g_autoptr (JsonObject) params = moosh_json_build ("agreement", 's', machine, NULL);
   g_autoptr (JsonObject) vm = NULL;

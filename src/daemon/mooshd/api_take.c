@@ -61,8 +61,7 @@ mooshd_agreement_quote (const MooshRpcPeer *peer, JsonObject *params, gpointer u
   Order order;
   const MooshQuote *quote = &order.quote;
   MooshU256 balance;
-  guint decimals;
-  g_autofree char *symbol = node_token (node, &decimals);
+  guint decimals = node_decimals (node);
   g_autofree char *why_not = NULL;
   JsonObject *reply;
 

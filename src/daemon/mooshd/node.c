@@ -115,6 +115,15 @@ node_token (Node *node, guint *ret_decimals)
   return symbol;
 }
 
+guint
+node_decimals (Node *node)
+{
+  guint decimals = TOKEN_DECIMALS;
+
+  g_free (node_token (node, &decimals));
+  return decimals;
+}
+
 static gboolean
 member_address (JsonObject *object, const char *member, guint8 ret[20], GError **error)
 {

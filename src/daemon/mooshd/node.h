@@ -78,6 +78,7 @@ void chain_saw_block (Node *node, gint64 time_s);
 
 /** The token's symbol (new string; "" when the chain cannot be asked now) and decimals. */
 char *node_token (Node *node, guint *ret_decimals);
+guint node_decimals (Node *node);
 
 /** Decimal text of an amount; new string. And back, MOOSH_ERROR_USAGE names `what`. */
 char *wei_text (const MooshU256 *wei);
