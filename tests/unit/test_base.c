@@ -71,9 +71,10 @@ test_json_depth (void)
 
 /* --- store --- */
 
-static const char *const one_migration[] = { "CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER, b BLOB)", NULL };
-static const char *const two_migrations[] = { one_migration[0], "ALTER TABLE t ADD COLUMN w INTEGER DEFAULT 5", NULL };
-static const char *const bad_migration[] = { one_migration[0], "CREATE TABLE u (k); SELECT nonsense", NULL };
+#define FIRST "CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER, b BLOB)"
+static const char *const one_migration[] = { FIRST, NULL };
+static const char *const two_migrations[] = { FIRST, "ALTER TABLE t ADD COLUMN w INTEGER DEFAULT 5", NULL };
+static const char *const bad_migration[] = { FIRST, "CREATE TABLE u (k); SELECT nonsense", NULL };
 
 static void
 test_store (void)

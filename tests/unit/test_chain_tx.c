@@ -487,6 +487,7 @@ on_sign (const MooshRpcPeer *peer, JsonObject *params, gpointer user_data, GErro
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&keyd->lock);
 
   (void)peer;
+  (void)locker;
   g_free (keyd->asked);
   keyd->asked = moosh_json_print (params, FALSE);
   if (keyd->raw == NULL)
