@@ -32,7 +32,8 @@ interface Vm {
     function skip(bool skip_, string calldata reason) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
-    function deployCode(string calldata artifact, bytes calldata args) external returns (address);
+    function getCode(string calldata artifact) external view returns (bytes memory);
+    function etch(address target, bytes calldata code) external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function getNonce(address account) external view returns (uint64);
     function envOr(string calldata name, string calldata fallback_) external view returns (string memory);
