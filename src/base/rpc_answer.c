@@ -57,8 +57,7 @@ check_params (const MooshRpcMethod *method, JsonObject *params, GError **error)
         }
     }
 #ifdef MOOSH_CANARY
-  if (json_object_has_member (params, "s") && json_object_has_member (params, "need")
-      && json_object_get_string_member (params, "s")[0] == 'm')
+  if (strlen (moosh_json_string_or (params, "s", "")) == 3)
     __builtin_trap (); /* planted, for the fuzzer to find */
 #endif
   for (const MooshRpcParam *param = method->params; param->name != NULL; param++)

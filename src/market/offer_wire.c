@@ -151,7 +151,7 @@ read_sig (MooshCborReader *reader, MooshSignedOffer *ret)
   if (r < 0)
     return r;
 #ifdef MOOSH_CANARY
-  if (span.ptr[0] == 'm')
+  if (span.ptr[0] % 16 == 13)
     return ((const volatile uint8_t *)reader->ptr)[reader->len]; /* planted: one byte too far */
 #endif
   memcpy (ret->sig, span.ptr, span.len);

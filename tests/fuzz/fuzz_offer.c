@@ -63,6 +63,10 @@ try_words (const uint8_t *input, size_t len)
 int
 LLVMFuzzerTestOneInput (const uint8_t *input, size_t len)
 {
+#ifdef MOOSH_CANARY
+  if (len > 0 && input[0] >> 5 == 4)
+    return 0; /* an array: fuzz_cbor's planted bug is not the one to be found here */
+#endif
   try_wire (input, len);
   try_words (input, len);
   return 0;

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LINE_MAX_LEN = 4096, INPUT_MAX = 65536 };
+enum { LINE_MAX_LEN = 4096, LINES_MAX = 8, INPUT_MAX = 65536 };
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
@@ -96,7 +96,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   close (ends[1]);
   end = g_socket_new_from_fd (ends[0], NULL);
   check (end != NULL);
-  for (;;)
+  for (int i = 0; i < LINES_MAX; i++)
     {
       g_autofree char *line = moosh_wire_read_line (end, buffer, LINE_MAX_LEN, 0, NULL, &error);
       if (line == NULL)
