@@ -9,7 +9,7 @@ import {Agreement, Balances, CloseReason, Offer, State, Units} from "../src/Type
 import {Actors, IToken} from "./util/Actors.sol";
 import {Vm} from "./util/Vm.sol";
 
-/// @dev The books of MARKET.md, checked after every call of a random crowd; and at the end of every run, that everybody
+/// @dev The books of docs/market.md, checked after every call of a random crowd; and at the end of every run, that everybody
 ///      can still close and take out the last unit.
 contract InvariantsTest {
     Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));

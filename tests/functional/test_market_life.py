@@ -15,7 +15,7 @@ RETENTION, LOCK, MIN_TERM, MAX_TERM, NOTICE = 40, 30, 7200, 20000, 600
 
 
 class Account:
-    """MARKET.md's arithmetic, once more: token-wei·2^32."""
+    """docs/market.md's arithmetic, once more: token-wei·2^32."""
 
     def __init__(self, d):
         self.fixed = KEPT * RETENTION

@@ -93,7 +93,7 @@ abstract contract Market {
         usd.approve(address(escrow), type(uint256).max);
     }
 
-    /// @dev MARKET.md's defaults; 2 cents an hour (all amounts are per unit).
+    /// @dev docs/market.md's defaults; 2 cents an hour (all amounts are per unit).
     function sellOffer() internal view returns (Offer memory o) {
         o.maker = provider;
         o.side = SELL;

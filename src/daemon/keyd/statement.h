@@ -1,4 +1,4 @@
-/** What keyd signs with the node key: statements of the CBOR profile (DESIGN §3) that name it as
+/** What keyd signs with the node key: statements of the CBOR profile (core/cbor) that name it as
  * their author. */
 #pragma once
 #include "base/error.h"

@@ -1,4 +1,4 @@
-/* The probe of MARKET.md: a login with our key that reads back the request's hash and what the
+/* The probe of docs/market.md: a login with our key that reads back the request's hash and what the
  * machine has. */
 #include "base/spawn.h"
 #include "deployment.h"

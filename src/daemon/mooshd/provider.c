@@ -1,6 +1,6 @@
 /* The next step of a machine we sell. vmmd owns machines and inventory; this owns the chain. vmmd
  * has the reservation in its journal before `accept` is sent, and a rejected `accept` gives it back
- * (MARKET.md). */
+ * (docs/market.md). */
 #include "chain/bindings.h"
 #include "core/hash/hash.h"
 #include "exchange.h"
