@@ -197,9 +197,7 @@ check_price (Node *node, JsonObject *params, const MooshSignedOffer *offer, guin
     return FALSE;
   if (why_not != NULL)
     {
-      gboolean expired = offer->offer.expiry <= (guint64)chain_now_s (node);
-      g_set_error (error, MOOSH_ERROR,
-                   expired ? (int)MOOSH_ERROR_EXPIRED : (int)MOOSH_ERROR_CONFLICT,
+      g_set_error (error, MOOSH_ERROR, offers_why_not_code (node, &offer->offer),
                    "this offer cannot be taken: %s", why_not);
       return FALSE;
     }

@@ -183,7 +183,7 @@ explain_refusal (Node *node, const Deployment *d, GError *refusal, GError **erro
       g_propagate_error (error, refusal);
       return FALSE;
     }
-  g_set_error (error, MOOSH_ERROR, MOOSH_ERROR_CONFLICT,
+  g_set_error (error, MOOSH_ERROR, offers_why_not_code (node, &d->offer.offer),
                "too late, this offer cannot be taken any more: %s (%s)", why_not, refusal->message);
   g_error_free (refusal);
   return FALSE;

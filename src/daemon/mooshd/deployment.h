@@ -39,7 +39,8 @@ void deployment_say (Node *node, const Deployment *d, const char *step, const ch
 
 /** Send the `take` of a recorded deployment (once, whatever happens) and, with `wait`, see it
  * through. FALSE: there is no agreement and will be none: nothing was sent and the record is gone,
- * or the contract refused (MOOSH_ERROR_CONFLICT: the offer changed meanwhile). TRUE with agreement
+ * or the contract refused (MOOSH_ERROR_CONFLICT, MOOSH_ERROR_EXPIRED: the offer changed or ended
+ * meanwhile). TRUE with agreement
  * 0: under way, and it goes on by itself. */
 gboolean deployment_take (Node *node, Deployment *d, gboolean wait, GError **error);
 

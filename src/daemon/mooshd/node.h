@@ -195,6 +195,8 @@ JsonArray *inventory_pools (Node *node);
  * when that cannot be found out (chain unreachable, disk full, MOOSH_ERROR_NOT_FOUND). */
 gboolean offers_why_not (Node *node, const MooshSignedOffer *offer, guint units, char **ret,
                          GError **error);
+/** The code of the error that says so: MOOSH_ERROR_EXPIRED or MOOSH_ERROR_CONFLICT. */
+int offers_why_not_code (Node *node, const MooshOffer *offer);
 
 /** ---- client.c / provider.c: one step; returns milliseconds until the next one, or STEP_NEVER
  * ---- */

@@ -323,6 +323,12 @@ offers_why_not (Node *node, const MooshSignedOffer *offer, guint units, char **r
   return TRUE;
 }
 
+int
+offers_why_not_code (Node *node, const MooshOffer *offer)
+{
+  return offer->expiry <= (guint64)chain_now_s (node) ? MOOSH_ERROR_EXPIRED : MOOSH_ERROR_CONFLICT;
+}
+
 /* ---- software policies ---- */
 
 gboolean
