@@ -10,9 +10,7 @@ interface ScriptVm {
     function getCode(string calldata artifact) external view returns (bytes memory);
     function getNonce(address account) external view returns (uint64);
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
-    function serializeAddress(string calldata key, string calldata name, address value)
-        external
-        returns (string memory);
+    function serializeAddress(string calldata key, string calldata name, address value) external returns (string memory);
     function serializeUint(string calldata key, string calldata name, uint256 value) external returns (string memory);
     function writeJson(string calldata json, string calldata path) external;
 }

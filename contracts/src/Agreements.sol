@@ -52,6 +52,7 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
 
     uint256 private constant FRACTION = type(uint32).max; // of an X amount
 
+    /// @notice The contracts around this one, for good.
     IOfferBook public immutable offerBook;
     IStakeVault public immutable stakeVault;
     IEscrowVault public immutable escrowVault;
@@ -367,11 +368,7 @@ contract Agreements is IAgreements, ReentrancyGuardTransient {
     }
 
     /// @dev Divide balX and earnedX by the reason; returns the penalty (before the bond's bound), in X.
-    function _settle(Call memory c, Offer calldata offer, CloseReason reason)
-        private
-        view
-        returns (uint256 penaltyX)
-    {
+    function _settle(Call memory c, Offer calldata offer, CloseReason reason) private view returns (uint256 penaltyX) {
         if (c.now == State.Provisioned && reason != CloseReason.Buyer) {
             // Nothing is payable yet: a provider cannot pretend to provision and leave with the pay.
             c.m.balX += c.m.earnedX;

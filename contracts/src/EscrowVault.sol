@@ -12,6 +12,7 @@ import {Permit} from "./Types.sol";
 contract EscrowVault is IEscrowVault, ReentrancyGuardTransient {
     uint256 private constant BATCH_MAX = 16;
 
+    /// @notice The only caller that moves these books.
     address public immutable agreements;
 
     mapping(address account => mapping(address token => uint256)) private _credits;

@@ -15,7 +15,9 @@ contract OfferBook is IOfferBook, EIP712 {
     uint256 private constant CANCELLED = 1 << 32; // above the 32 bits of units filled
     uint256 private constant LANES_END = 5 * 32; // a pool is one word: the members of Units, 32 bits each
 
+    /// @notice The only caller that moves these books.
     address public immutable agreements;
+    /// @notice Says who sells.
     IProviderRegistry public immutable registry;
 
     mapping(address maker => mapping(bytes32 offerHash => uint256)) private _fills;

@@ -21,6 +21,7 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
         uint64 readyAt;
     }
 
+    /// @notice The only caller that moves these books.
     address public immutable agreements;
     /// @inheritdoc IStakeVault
     uint32 public immutable unbondingSeconds;

@@ -29,8 +29,7 @@ contract InvariantsTest {
     function setUp() public {
         actors = new Actors();
         (address m, address e, address s, address b, bytes32 p) = actors.parts();
-        (market, escrow, stakes, book, pool) =
-            (IAgreements(m), IEscrowVault(e), IStakeVault(s), IOfferBook(b), p);
+        (market, escrow, stakes, book, pool) = (IAgreements(m), IEscrowVault(e), IStakeVault(s), IOfferBook(b), p);
     }
 
     function targetContracts() external view returns (address[] memory targets) {

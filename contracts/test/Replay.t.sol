@@ -193,10 +193,9 @@ contract ReplayTest is Market {
         _same(b.freeX >> 32, _u(r, 98, 16), run, "free");
         _same(b.withdrawable, _u(r, 114, 16), run, "withdrawable");
         // Conservation, fractions included: what the vault holds is what the agreement and the credits say.
-        uint256 creditsX = (
-            escrow.creditOf(payer, address(usd)) + escrow.creditOf(client, address(usd))
-                + escrow.creditOf(provider, address(usd))
-        ) << 32;
+        uint256 creditsX =
+            (escrow.creditOf(payer, address(usd)) + escrow.creditOf(client, address(usd))
+                        + escrow.creditOf(provider, address(usd))) << 32;
         _same(usd.balanceOf(address(escrow)) << 32, b.balX + b.earnedX + creditsX, run, "held");
     }
 

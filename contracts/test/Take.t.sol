@@ -163,7 +163,9 @@ contract TakeTest is Market {
 
     function test_signature_of_somebody_else() public {
         Offer memory o = sellOffer();
-        refuse(o, signedBy(CLIENT_KEY, o), 1, DEPOSIT, abi.encodeWithSelector(IOfferBook.BadSignature.selector, provider));
+        refuse(
+            o, signedBy(CLIENT_KEY, o), 1, DEPOSIT, abi.encodeWithSelector(IOfferBook.BadSignature.selector, provider)
+        );
     }
 
     function test_signature_malleated() public {
@@ -429,9 +431,7 @@ contract TakeTest is Market {
         market.collectTo(id, o, provider);
         vm.prank(client);
         market.close(id, o, CloseReason.Buyer, 0);
-        refuse(
-            o, signature, 1, DEPOSIT, abi.encodeWithSelector(IProviderRegistry.NotRegistered.selector, hot)
-        );
+        refuse(o, signature, 1, DEPOSIT, abi.encodeWithSelector(IProviderRegistry.NotRegistered.selector, hot));
     }
 
     function test_contract_as_maker() public {
@@ -548,8 +548,7 @@ contract TakeTest is Market {
     function test_dirty_words_do_not_pass() public {
         Offer memory o = sellOffer();
         bytes memory signature = signedBy(PROVIDER_KEY, o);
-        bytes memory call =
-            abi.encodeCall(market.take, (o, signature, client, 1, REQUEST, DEPOSIT, noPermit()));
+        bytes memory call = abi.encodeCall(market.take, (o, signature, client, 1, REQUEST, DEPOSIT, noPermit()));
         call[4 + 32] = 0x01; // a high byte of `side`
         vm.prank(client);
         (bool ok,) = address(market).call(call);

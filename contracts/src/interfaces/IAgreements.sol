@@ -7,6 +7,7 @@ import {Agreement, Balances, CloseReason, Offer, Permit, State} from "../Types.s
 /// @notice A call that needs a term passes the offer again; it is checked against the stored hash.
 ///         Reverts of OfferBook, StakeVault and EscrowVault pass through unchanged.
 interface IAgreements {
+    /// @notice An agreement began. Its terms are emitted here, once.
     /// @param termsHash hashStruct(terms), also the key of OfferBook.filled
     /// @param provider the identity, also when `terms.maker` is its hot key or (a bid) the client
     /// @param payer gets refunds and what withdrawFree releases
@@ -25,17 +26,27 @@ interface IAgreements {
         uint128 bond,
         Offer terms
     );
+    /// @notice The provider will serve it.
     event Accepted(uint64 indexed id);
+    /// @notice The machine runs, says the provider; billing starts.
     /// @param commitment hash of SSH host key and endpoint, sent to the client over the authenticated channel
     event Provisioned(uint64 indexed id, bytes32 commitment);
+    /// @notice The client's probe succeeded.
     event Acknowledged(uint64 indexed id);
+    /// @notice The paused rate runs.
     event Paused(uint64 indexed id);
+    /// @notice The full rate runs again.
     event Resumed(uint64 indexed id);
+    /// @notice `amount` arrived from `from`.
     event ToppedUp(uint64 indexed id, address indexed from, uint128 amount);
+    /// @notice The payer took back what was free (credited in the EscrowVault).
     event FreeWithdrawn(uint64 indexed id, address indexed payer, uint128 amount);
+    /// @notice The provider wants the machine back, without penalty from `deadline` on.
     event Reclaiming(uint64 indexed id, uint64 deadline);
+    /// @notice The provider got what it earned beyond the hold-back.
     /// @param to where the tokens went; 0 = credited in the EscrowVault
     event Collected(uint64 indexed id, address indexed provider, address to, uint128 amount);
+    /// @notice An agreement ended.
     /// @param toProvider token-wei now waiting for the provider in collect() (earlier collects not included)
     /// @param toPayer token-wei credited to the payer in the EscrowVault
     /// @param penalty token-wei of the provider's bond given to the client (claimable in the StakeVault)
@@ -55,8 +66,11 @@ interface IAgreements {
     error WrongTerms(bytes32 agreed, bytes32 given);
     /// @notice The agreement's state at this second does not allow the call.
     error WrongState(uint64 id, State state);
+    /// @notice Only the client may.
     error NotClient(address caller);
+    /// @notice Only the provider or a hot key of it may (collectTo: only its identity).
     error NotProvider(address caller);
+    /// @notice Only who paid the deposit may.
     error NotPayer(address caller);
     /// @notice Neither client nor provider of the agreement.
     error NotParty(address caller);
@@ -66,7 +80,9 @@ interface IAgreements {
     error NoClient();
     /// @notice rate * units does not fit 96 bits.
     error RateTooLarge();
+    /// @notice Less arrived than minDeposit().
     error DepositTooSmall(uint128 needed, uint128 given);
+    /// @notice An agreement holds less than 2^128 token-wei.
     error BalanceTooLarge();
     /// @notice The deadline has passed at `deadline`.
     error TooLate(uint64 deadline);
@@ -76,10 +92,13 @@ interface IAgreements {
     error WouldCloseAs(CloseReason reason);
     /// @notice The offer has no pausedRateX.
     error NotPausable();
+    /// @notice More was asked for than is free.
     error NotEnoughFree(uint128 free, uint128 asked);
+    /// @notice All that was earned is held back, or nothing is earned or payable yet.
     error NothingToCollect();
     /// @notice The bid names the request it wants, and this is another.
     error WrongRequest(bytes32 wanted, bytes32 given);
+    /// @notice Nothing to move.
     error ZeroAmount();
 
     /// @notice Take a provider's offer. The caller is the payer: `deposit` moves from it to the EscrowVault.

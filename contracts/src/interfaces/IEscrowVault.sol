@@ -8,9 +8,13 @@ interface IEscrowVault {
     /// @notice Credit was taken out.
     event Withdrawn(address indexed account, address indexed token, address to, uint256 amount);
 
+    /// @notice Only Agreements may call this.
     error NotAgreements(address caller);
+    /// @notice The caller has no credit in this token.
     error NothingToWithdraw();
+    /// @notice More was asked for than the credit.
     error NotEnoughCredit(uint256 credit, uint256 asked);
+    /// @notice A batch has at most 16 tokens.
     error TooManyTokens(uint256 given);
 
     /// @notice Agreements only: pull `amount` from `from`. Returns what arrived (measured).
@@ -28,5 +32,6 @@ interface IEscrowVault {
     /// @notice Take out all credit of the caller in up to 16 tokens; tokens without credit are skipped.
     function withdrawMany(address[] calldata tokens, address to) external;
 
+    /// @notice What an account may take out.
     function creditOf(address account, address token) external view returns (uint256);
 }

@@ -20,9 +20,9 @@ library Tokens {
     {
         if (permit.deadline != 0) {
             // A permit that somebody else already submitted fails here and has done its work: the transfer decides.
-            try IERC20Permit(token).permit(
-                from, address(this), permit.value, permit.deadline, permit.v, permit.r, permit.s
-            ) {} catch {}
+            try IERC20Permit(token)
+                .permit(from, address(this), permit.value, permit.deadline, permit.v, permit.r, permit.s) {}
+                catch {}
         }
         uint256 before = IERC20(token).balanceOf(address(this));
         SafeERC20.safeTransferFrom(IERC20(token), from, address(this), amount);

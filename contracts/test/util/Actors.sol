@@ -118,8 +118,7 @@ contract Actors is Market {
         uint128 deposit = market.minDeposit(o, units);
         deposit = uint128(deposit + (seed >> 24) % (uint256(deposit) * 2 + 100));
         bytes memory signature = signedBy(key, o);
-        bytes memory call =
-            abi.encodeCall(market.take, (o, signature, who, units, bytes32(seed), deposit, noPermit()));
+        bytes memory call = abi.encodeCall(market.take, (o, signature, who, units, bytes32(seed), deposit, noPermit()));
         _begin(pays, call, o, units);
     }
 
@@ -213,8 +212,7 @@ contract Actors is Market {
     function topUp(uint256 seed, uint64 amount) external {
         if (_memos.length == 0) return;
         uint256 i = seed % _memos.length;
-        bytes memory call =
-            abi.encodeCall(market.topUp, (_memos[i].id, _offers[i], uint128(amount % 1e10), noPermit()));
+        bytes memory call = abi.encodeCall(market.topUp, (_memos[i].id, _offers[i], uint128(amount % 1e10), noPermit()));
         _send(accounts[(seed >> 8) % ACCOUNTS], address(market), call);
     }
 
@@ -223,8 +221,7 @@ contract Actors is Market {
         uint256 i = seed % _memos.length;
         (,, address pays) = market.partiesOf(_memos[i].id, _offers[i]);
         uint256 free = market.balances(_memos[i].id, _offers[i], uint64(block.timestamp)).freeX >> 32;
-        bytes memory call =
-            abi.encodeCall(market.withdrawFree, (_memos[i].id, _offers[i], uint128(share % (free + 2))));
+        bytes memory call = abi.encodeCall(market.withdrawFree, (_memos[i].id, _offers[i], uint128(share % (free + 2))));
         _send(pays, address(market), call);
     }
 
