@@ -9,14 +9,12 @@
 static gboolean
 find_sold (Node *node, JsonObject *params, LedgerEntry *ret, GError **error)
 {
-  MooshBlock head;
   gint64 id = 0;
 
   if (!moosh_json_int (params, "agreement", &id, error))
     return FALSE;
-  if (id > 0 && !ledger_get (node, (guint64)id, ret, NULL)
-      && moosh_chain_head (node->chain, &head, NULL))
-    moosh_follower_wait (node->follower, head.number, SIBLING_MS, NULL);
+  if (id > 0 && !ledger_get (node, (guint64)id, ret, NULL))
+    chain_catch_up (node, SIBLING_MS);
   if (id <= 0 || !ledger_get (node, (guint64)id, ret, NULL)
       || memcmp (ret->provider, node->identity, 20) != 0)
     {

@@ -41,6 +41,15 @@ chain_saw_block (Node *node, gint64 time_s)
   g_mutex_unlock (&node->lock);
 }
 
+void
+chain_catch_up (Node *node, guint timeout_ms)
+{
+  MooshBlock head;
+
+  if (moosh_chain_head (node->chain, &head, NULL))
+    moosh_follower_wait (node->follower, head.number, timeout_ms, NULL);
+}
+
 char *
 wei_text (const MooshU256 *wei)
 {

@@ -76,6 +76,9 @@ gint64 chain_now_s (Node *node);
  * block is never seen before it is made, but may be seen late. */
 void chain_saw_block (Node *node, gint64 time_s);
 
+/** Let our view of the chain catch up with its head, when it answers, for `timeout_ms` at most. */
+void chain_catch_up (Node *node, guint timeout_ms);
+
 /** The token's symbol (new string; "" when the chain cannot be asked now) and decimals. */
 char *node_token (Node *node, guint *ret_decimals);
 guint node_decimals (Node *node);

@@ -306,6 +306,7 @@ offers_why_not (Node *node, const MooshSignedOffer *offer, guint units, char **r
   MooshBookEntry entry;
 
   moosh_offer_hash (&offer->offer, hash);
+  chain_catch_up (node, SIBLING_MS / 4); /* expiry is judged by the chain's time */
   if (!moosh_book_get (node->store, hash, chain_now_s (node), &entry, error)
       || !refresh_from_chain (node, &offer->offer, entry.provider, error)
       || !moosh_book_get (node->store, hash, chain_now_s (node), &entry, error))

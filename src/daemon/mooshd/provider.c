@@ -490,10 +490,8 @@ static gboolean
 find_agreement (Node *node, const guint8 peer[20], guint64 agreement, LedgerEntry *ret,
                 GError **error)
 {
-  MooshBlock head;
-
-  if (!ledger_get (node, agreement, ret, NULL) && moosh_chain_head (node->chain, &head, NULL))
-    moosh_follower_wait (node->follower, head.number, SIBLING_MS / 4, NULL);
+  if (!ledger_get (node, agreement, ret, NULL))
+    chain_catch_up (node, SIBLING_MS / 4);
   if (ledger_get (node, agreement, ret, NULL) && memcmp (ret->provider, node->identity, 20) == 0
       && memcmp (ret->client, peer, 20) == 0)
     return TRUE;
