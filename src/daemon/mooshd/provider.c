@@ -226,7 +226,7 @@ step_serve (Node *node, const Job *job, const LedgerEntry *entry, gboolean accep
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (JsonObject) machine = NULL;
-  const char *state;
+  g_autofree char *state = NULL; /* a copy: it outlives the answer it came in */
 
   if (job->request == NULL || job->error != NULL)
     return LATER_MS; /* the client hands it over, or has to leave */
@@ -238,12 +238,13 @@ step_serve (Node *node, const Job *job, const LedgerEntry *entry, gboolean accep
     }
   if (machine == NULL)
     return trouble (node, job, error);
-  state = moosh_json_string_or (machine, "state", "");
+  state = g_strdup (moosh_json_string_or (machine, "state", ""));
   if (strcmp (state, "reserved") == 0)
     {
       if (!provision (node, job, entry, &error))
         return trouble (node, job, error);
-      state = "building";
+      g_free (state);
+      state = g_strdup ("building");
     }
   if (strcmp (state, "failed") == 0)
     {
