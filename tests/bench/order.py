@@ -7,6 +7,7 @@ runs on the machine slows both; the figure is the median of the differences of t
 """
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from statistics import median
 import world as w
 
 WAIT_S = 300
-LOOK_S = 0.01
+LOOK_S = 0.02
 
 
 class Rpc:
@@ -42,39 +43,55 @@ class Rpc:
 
 
 def banner(host, port, deadline):
-    """Wait for an SSH server to speak; returns when it did."""
-    while time.monotonic() < deadline:
-        try:
-            with socket.create_connection((host, port), timeout=1) as s:
-                s.settimeout(1)
-                if s.recv(4) == b"SSH-":
-                    return time.monotonic()
-        except OSError:
-            pass
-        time.sleep(LOOK_S)
+    """Wait for an SSH server to speak; returns when it did.
+
+    A connection through QEMU's user network to a guest that is not up yet may hang for a second: a new one is tried every
+    LOOK_S, and whichever hears the server first counts. The system's own wait (src/machine/ready.c) does the same.
+    """
+    tries = []
+    try:
+        while (now := time.monotonic()) < deadline:
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex((host, port))
+            tries.append((now, s))
+            until = now + LOOK_S
+            while (left := until - time.monotonic()) > 0:
+                for heard in select.select([s for _, s in tries], [], [], left)[0]:
+                    try:
+                        if heard.recv(4) == b"SSH-":
+                            return time.monotonic()
+                    except OSError:
+                        pass
+                    tries = [(t, s) for t, s in tries if s is not heard]
+                    heard.close()
+            for t, s in [(t, s) for t, s in tries if now - t > 1]:
+                tries.remove((t, s))
+                s.close()
+    finally:
+        for _, s in tries:
+            s.close()
     raise w.Failed(f"no SSH server answered on {host}:{port}")
 
 
 # ---- the whole system
 
 class Watch(threading.Thread):
-    """Writes down when a daemon's answer about one machine changes."""
+    """Writes down when what look() says changes."""
 
-    def __init__(self, party, daemon, method, params, word):
+    def __init__(self, look):
         super().__init__(daemon=True)
-        self.rpc, self.method, self.params, self.word = Rpc(party, daemon), method, params, word
-        self.seen, self.stopping = [], False
+        self.look, self.seen, self.stopping = look, [], False
 
     def run(self):
         while not self.stopping:
             try:
-                now = self.word(self.rpc.call(self.method, **self.params))
+                now = self.look()
             except w.Failed:
                 now = None  # not there yet
             if now is not None and (not self.seen or self.seen[-1][1] != now):
                 self.seen.append((time.monotonic(), now))
             time.sleep(LOOK_S)
-        self.rpc.close()
 
     def stop(self):
         self.stopping = True
@@ -86,14 +103,20 @@ def order(provider, client, blueprint, name):
     """One order; returns (seconds to SSH, seconds until the client's node has acknowledged, the moments between)."""
     offer = client.call("offers.list")["offers"][0]["id"]
     agreement = max((d["agreement"] for d in client.call("agreement.list", all=True)["deployments"]), default=0) + 1
-    theirs = Watch(provider, "vmmd", "machine.status", {"agreement": str(agreement)},
-                   lambda m: f"machine {m['state']}" + (f" ({m['step']})" if m.get("step") else ""))
-    ours = Watch(client, "mooshd", "agreement.show", {"deployment": name},
-                 lambda d: f"agreement {d['state']}" + (", endpoint known" if d.get("endpoint") else ""))
+    machines, deployments = Rpc(provider, "vmmd"), Rpc(client, "mooshd")
+
+    def machine():
+        m = machines.call("machine.status", agreement=str(agreement))
+        return f"machine {m['state']}" + (f" ({m['step']})" if m.get("step") else "")
+
+    def deployment():
+        d = deployments.call("agreement.show", deployment=name)
+        return f"agreement {d['state']}" + (", endpoint known" if d.get("endpoint") else "")
+    watches = [Watch(machine), Watch(deployment), Watch(lambda: f"block {int(client.chain.rpc('eth_blockNumber'), 16)}")]
     begun = time.monotonic()
     deadline = begun + WAIT_S
-    theirs.start()
-    ours.start()
+    for watch in watches:
+        watch.start()
     rpc = Rpc(client, "mooshd")
     try:
         client.run("--yes", "take", offer, "--blueprint", blueprint, "--name", name, "--for", "2h", "--no-wait")
@@ -110,7 +133,9 @@ def order(provider, client, blueprint, name):
         active = time.monotonic()
     finally:
         rpc.close()
-        moments = theirs.stop() + ours.stop()
+        moments = [moment for watch in watches for moment in watch.stop()]
+        machines.close()
+        deployments.close()
     moments = sorted([*moments, (taken, "take returned"), (ready, "client reads the SSH banner")])
     return ready - begun, active - begun, [(round(t - begun, 3), what) for t, what in moments], d
 
