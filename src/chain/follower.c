@@ -46,6 +46,8 @@ struct MooshFollower {
   gboolean stop, wake;
   guint64 seen_next;
   gint64 seen_time_s;
+  gint64 head_us; /* when a poll last reached the head; 0: none did */
+  gboolean fresh; /* the newest block came soon after */
   char *trouble;
 };
 
@@ -284,6 +286,8 @@ publish (MooshFollower *f, guint64 next, gint64 time_s)
   f->next = next;
   f->time_s = time_s;
   g_mutex_lock (&f->lock);
+  f->fresh = f->head_us != 0
+             && g_get_monotonic_time () - f->head_us < MOOSH_FOLLOWER_FRESH_S * G_USEC_PER_SEC;
   f->seen_next = next;
   f->seen_time_s = time_s;
   g_cond_broadcast (&f->changed);
@@ -588,6 +592,8 @@ moosh_follower_poll (MooshFollower *f, GError **error)
     g_message ("events of %s: %s", f->name, local->message);
   g_free (f->trouble);
   f->trouble = good ? NULL : g_strdup (local->message);
+  if (good)
+    f->head_us = g_get_monotonic_time ();
   g_mutex_unlock (&f->lock);
   if (!good)
     g_propagate_error (error, g_steal_pointer (&local));
@@ -667,6 +673,17 @@ moosh_follower_position (MooshFollower *f, guint64 *ret_block, gint64 *ret_time_
   if (ret_time_s != NULL)
     *ret_time_s = f->seen_time_s;
   g_mutex_unlock (&f->lock);
+}
+
+gboolean
+moosh_follower_fresh (MooshFollower *f)
+{
+  gboolean fresh;
+
+  g_mutex_lock (&f->lock);
+  fresh = f->fresh;
+  g_mutex_unlock (&f->lock);
+  return fresh;
 }
 
 char *

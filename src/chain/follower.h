@@ -44,6 +44,13 @@ void moosh_follower_free (MooshFollower *follower);
  * the handler. */
 gboolean moosh_follower_poll (MooshFollower *follower, GError **error);
 
+/** Whether the newest block was seen soon after it was made: by a poll that came at most
+ * MOOSH_FOLLOWER_FRESH_S after one that had reached the head. What is found after a pause may be
+ * old.
+ */
+#define MOOSH_FOLLOWER_FRESH_S 20
+gboolean moosh_follower_fresh (MooshFollower *follower);
+
 /** Poll every `interval_ms` in a thread of its own; troubles are logged once per kind and tried
  * again with growing pauses up to 15 s. */
 void moosh_follower_start (MooshFollower *follower, guint interval_ms);

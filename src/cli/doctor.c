@@ -174,11 +174,30 @@ check_endpoints (JsonObject *chain, JsonArray *findings)
 }
 
 static void
+check_clock (JsonObject *status, JsonArray *findings)
+{
+  gint64 skew_s = 0;
+
+  if (!moosh_json_int (status, "clock_skew_s", &skew_s, NULL))
+    cli_finding (findings, CLI_FINE, "clock", NULL,
+                 "not compared yet: no block has come since the node began to watch");
+  else if (ABS (skew_s) >= SKEW_WARN_S)
+    cli_finding (
+        findings, ABS (skew_s) >= SKEW_BAD_S ? CLI_BROKEN : CLI_WARNING, "clock",
+        "timedatectl set-ntp true",
+        "this clock is %" G_GINT64_FORMAT
+        " s %s the chain's: the node reckons with the chain's time, certificates and other "
+        "programs do not",
+        ABS (skew_s), skew_s > 0 ? "ahead of" : "behind");
+  else
+    cli_finding (findings, CLI_FINE, "clock", NULL, "within %d s of the chain's", SKEW_WARN_S);
+}
+
+static void
 check_chain (JsonObject *status, JsonArray *findings)
 {
   JsonObject *chain = moosh_json_object (status, "chain", NULL);
-  gint64 head, synced, skew_s = moosh_json_int_or (status, "clock_skew_s", 0);
-  gint64 lag_s;
+  gint64 head, synced, lag_s;
 
   if (chain == NULL)
     return;
@@ -196,14 +215,7 @@ check_chain (JsonObject *status, JsonArray *findings)
     cli_finding (
         findings, CLI_WARNING, "chain", "compare with another endpoint: moosh init --rpc URL",
         "the newest block is %" G_GINT64_FORMAT " s old: the endpoints may be stuck", lag_s);
-  if (ABS (skew_s) >= SKEW_WARN_S)
-    cli_finding (findings, ABS (skew_s) >= SKEW_BAD_S ? CLI_BROKEN : CLI_WARNING, "clock",
-                 "timedatectl set-ntp true",
-                 "this clock is %" G_GINT64_FORMAT
-                 " s %s the chain's: offers look expired, or deadlines are missed",
-                 ABS (skew_s), skew_s > 0 ? "ahead of" : "behind");
-  else
-    cli_finding (findings, CLI_FINE, "clock", NULL, "within %d s of the chain's", SKEW_WARN_S);
+  check_clock (status, findings);
 }
 
 static void

@@ -87,6 +87,7 @@ show_measure (Setup *s)
             ? cli_printable (moosh_json_string_or (s->host, "accel_note", ""), FALSE)
             : NULL;
   JsonObject *chain = moosh_json_object (s->node, "chain", NULL);
+  gint64 skew_s = 0;
 
   cli_say ("  processor   %s, %d cores", moosh_json_string_or (s->host, "cpu_model", "?"),
            (int)s->measure.cores);
@@ -101,8 +102,10 @@ show_measure (Setup *s)
            moosh_json_string_or (s->host, "limits", "?"));
   cli_say ("  ports       %d free from %d", (int)moosh_json_int_or (s->host, "ports_free", 0),
            (int)moosh_json_int_or (s->host, "port_first", 0));
-  cli_say ("  clock       %d s off the chain's",
-           (int)moosh_json_int_or (s->node, "clock_skew_s", 0));
+  if (moosh_json_int (s->node, "clock_skew_s", &skew_s, NULL))
+    cli_say ("  clock       %d s off the chain's", (int)skew_s);
+  else
+    cli_say ("  clock       not compared with the chain's yet");
   if (chain != NULL)
     cli_say ("  chain       %d, block %d", (int)moosh_json_int_or (chain, "id", 0),
              (int)moosh_json_int_or (chain, "head", 0));

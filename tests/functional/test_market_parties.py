@@ -71,6 +71,28 @@ def test_a_provider_that_never_accepts(market, provider_off):
     assert "penalty" in shown and "0.06 tUSD" in shown, shown
 
 
+def test_a_provider_that_leaves_at_once(market, provider_off):
+    """It is told what that costs; the client gets the deposit back and the notice's rent from the bond."""
+    before = market.books.check()
+    d = take(market, "left")
+    number = str(d["agreement"])
+    market.client.mooshd.stop()
+    market.provider.start()
+    done = market.provider.run("end", number, program="moosh-vmm", check=False)
+    assert done.returncode == m.USAGE and "Penalty       0.06 tUSD, from your stake" in done.stderr, done.stderr
+    done = market.provider.run("end", number, "--yes", program="moosh-vmm")
+    assert "over (EarlyExit); penalty: 0.06 tUSD" in done.stderr, done.stderr
+    again = market.provider.run("end", number, "--yes", program="moosh-vmm", check=False)
+    assert again.returncode == m.CONFLICT and "is over" in again.stderr, again.stderr
+    market.client.start()
+    d = m.wait_over(market.client, "left")
+    penalty = (1000 * m.X + 12345) * 60 // m.X
+    assert d["close_reason"] == "EarlyExit" and int(d["penalty_wei"]) == penalty and d["refund_wei"] == d["deposit_wei"], d
+    after = market.books.check()
+    assert after["client"] == before["client"] + penalty and after["stakeVault"] == before["stakeVault"] - penalty
+    assert after["escrowVault"] == before["escrowVault"]
+
+
 def refusal(market, name):
     """What the provider's node said about the request."""
     return w.wait_until(lambda: "not the request" in ((d := m.deployment(market.client, name))["error"] or "") and d, 60,
@@ -157,6 +179,21 @@ def test_a_host_that_answers_with_another_key(market):
         market.stranger._tune("mooshd.conf", "node", "listen", market.stranger.listen)
         market.provider.start()
     market.client.run("offers", "--refresh")
+
+
+def test_an_old_block_is_no_clock(market):
+    """Blocks made while the node was off do not make its clock look fast."""
+    market.client.mooshd.stop()
+    market.chain.rpc("anvil_mine", "0x3", "0x1")
+    ahead = round(market.chain.now() - time.time()) + 600  # ten minutes later, nothing has happened on the chain
+    market.client.mooshd.env = {**w.os.environ, "LD_PRELOAD": FAKETIME, "FAKETIME": f"{ahead:+}s", "DONT_FAKE_MONOTONIC": "1"}
+    market.client.start()
+    w.wait_until(lambda: (c := market.client.call("node.status")["chain"])["synced_block"] == c["head"], 30, "the last block")
+    assert market.client.call("node.status")["clock_skew_s"] is None
+    assert "not compared yet" in market.client.run("doctor", check=False).stdout
+    market.client.mooshd.stop()
+    market.client.mooshd.env = dict(w.os.environ)
+    market.client.start()
 
 
 @pytest.mark.parametrize("off", [600, -600])

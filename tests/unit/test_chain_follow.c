@@ -156,10 +156,12 @@ test_once_each (void)
     mint (&w, i);
   poll (&w);
   assert_seen (&w, "1 2 3");
+  g_assert_false (moosh_follower_fresh (w.follower)); /* who knows how old it is */
   poll (&w);
   mint (&w, 4);
   poll (&w);
   assert_seen (&w, "1 2 3 4");
+  g_assert_true (moosh_follower_fresh (w.follower));
   g_assert_cmpuint (w.applied, ==, 4);
   moosh_follower_position (w.follower, &block, &time_s);
   g_assert_cmpuint (block, ==, 5);
@@ -173,6 +175,7 @@ test_once_each (void)
   poll (&w);
   assert_seen (&w, "1 2 3 4 5");
   g_assert_cmpuint (w.applied, ==, 5);
+  g_assert_false (moosh_follower_fresh (w.follower));
 
   /* but not for other contracts */
   w.token[0][0] ^= 1;

@@ -140,7 +140,8 @@ chain_json (Node *node)
   return moosh_json_build (
       "id", 'i', (gint64)c->chain_id, "quorum", 'i', (gint64)moosh_chain_quorum (node->chain),
       "head", 'i', (gint64)head, "synced_block", 'i', (gint64)synced, "head_time_s", 'i', synced_s,
-      "trouble", 's', trouble, "endpoints", 'a', endpoints, "contracts", 'o',
+      "lag_s", 'i', synced_s > 0 ? MAX (chain_now_s (node) - synced_s, 0) : 0, "trouble", 's',
+      trouble, "endpoints", 'a', endpoints, "contracts", 'o',
       moosh_json_build ("agreements", 's', agreements, "escrow_vault", 's', escrow, "stake_vault",
                         's', stake, "offer_book", 's', book, "registry", 's', registry, NULL),
       NULL);
@@ -182,23 +183,31 @@ mooshd_node_status (const MooshRpcPeer *peer, JsonObject *params, gpointer user_
                                      key + 2, node->listen_host, port)
                   : NULL;
   gint64 skew_s;
+  gboolean skew_known;
+  JsonObject *reply;
 
   (void)peer;
   (void)params;
   (void)error;
   g_mutex_lock (&node->lock);
-  skew_s = node->skew_known ? node->skew_s : 0;
+  skew_known = node->skew_known;
+  skew_s = node->skew_s;
   g_mutex_unlock (&node->lock);
-  return moosh_json_build (
+  reply = moosh_json_build (
       "version", 's', MOOSH_VERSION, "identity", 's', identity, "node_key", 's', key + 2, "address",
       's', address, "state_dir", 's', node->daemon->state_dir, "chain", 'o', chain_json (node),
-      "clock_skew_s", 'i', skew_s, "keyd", 'o',
+      "keyd", 'o',
       moosh_json_build ("reachable", 'b', (gboolean)(keyd != NULL), "locked", 'b',
                         keyd ? moosh_json_bool_or (keyd, "locked", TRUE) : TRUE, NULL),
       "provider", 'o',
       moosh_json_build ("enabled", 'b', (gboolean)(node->vmmd != NULL), "vmmd_reachable", 'b',
                         (gboolean)(vmmd != NULL), NULL),
       "peers", 'a', peers_json (node), "token", 'o', token_json (node), NULL);
+  if (skew_known)
+    json_object_set_int_member (reply, "clock_skew_s", skew_s);
+  else
+    json_object_set_null_member (reply, "clock_skew_s");
+  return reply;
 }
 
 /* ---- wallet ---- */

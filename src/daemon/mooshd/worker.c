@@ -125,7 +125,9 @@ keep_house (Worker *worker, GThreadPool *slow)
   refresh_stale (worker->node);
   offers_refresh_stale (worker->node);
   moosh_follower_position (worker->node->follower, &block, &block_s);
-  if (block != worker->last_block && worker->last_block != 0)
+  /* an old block says nothing about our clock, unless it is from our future */
+  if (block != worker->last_block
+      && (moosh_follower_fresh (worker->node->follower) || block_s > now_s ()))
     chain_saw_block (worker->node, block_s);
   worker->last_block = block;
   if (now_us >= worker->journal_due_us)
