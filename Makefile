@@ -24,8 +24,11 @@ demo: build
 check: deps
 	@scripts/check
 
-bench: build
+bench: deps
 	@scripts/bench
+
+bench-%: deps
+	@scripts/bench $*
 
 fuzz: deps
 	@scripts/fuzz

@@ -207,11 +207,11 @@ def bare(image, directory):
 # ---- both in turns
 
 def measure(provider, client, blueprint, directory, rounds, say):
-    """Returns the pairs [(order, bare, acknowledged)], and the moments of the last order."""
+    """Returns the pairs [(order, bare, acknowledged)], in seconds."""
     _, _, _, d = order(provider, client, blueprint, "warm-up")  # builds the image
     image = take_image(d["endpoint"]["port"], provider.dir / "vm/1", directory)
     close(provider, client, "warm-up")
-    pairs, moments = [], []
+    pairs = []
     for n in range(rounds):
         by_hand = bare(image, directory)
         to_ssh, to_active, moments, d = order(provider, client, blueprint, f"bench-{n}")
@@ -220,7 +220,7 @@ def measure(provider, client, blueprint, directory, rounds, say):
         for at, what in moments:
             say(f"    {at:7.3f}  {what}")
         close(provider, client, f"bench-{n}")
-    return pairs, moments
+    return pairs
 
 
 def lines(pairs):
