@@ -4,7 +4,7 @@
 #include "node.h"
 #include <string.h>
 
-enum { POOL_THREADS = 32, TICK_MS = 250, JOURNAL_MS = 2000, OFFERS_MS = 300000 };
+enum { POOL_THREADS = 32, TICK_MS = 250, JOURNAL_MS = 2000, OFFERS_MS = 300000, JUMP_S = 5 };
 
 typedef struct {
   char *key; /* "c:<deployment>" or "p:<agreement>" */
@@ -22,6 +22,7 @@ struct Worker {
   GThread *thread;
   gint64 journal_due_us, offers_due_us;
   guint64 last_block; /* seen; to notice new ones */
+  gint64 last_now_s;  /* chain's time at the last look; to notice that it jumped */
 };
 
 static void
@@ -143,6 +144,18 @@ keep_house (Worker *worker, GThreadPool *slow)
     }
 }
 
+/* The chain's time is not where it should be by now: this host slept, or its clock was set. What
+ * was put off until some moment may be due. */
+static gboolean
+time_jumped (Worker *worker)
+{
+  gint64 now = chain_now_s (worker->node);
+  gboolean jumped = worker->last_now_s != 0 && ABS (now - worker->last_now_s) > JUMP_S;
+
+  worker->last_now_s = now;
+  return jumped;
+}
+
 static gpointer
 run (gpointer data)
 {
@@ -159,6 +172,7 @@ run (gpointer data)
       worker->woken = FALSE;
       g_mutex_unlock (&worker->lock);
       keep_house (worker, slow);
+      woken |= time_jumped (worker);
       clients = client_open (worker->node);
       jobs = provider_open (worker->node);
       g_mutex_lock (&worker->lock);
