@@ -25,10 +25,10 @@ check: deps
 	@scripts/check
 
 bench: deps
-	@scripts/bench
+	@env -u MOOSH_BUILD scripts/bench
 
 bench-%: deps
-	@scripts/bench $*
+	@env -u MOOSH_BUILD scripts/bench $*
 
 fuzz: deps
 	@scripts/fuzz
