@@ -1,5 +1,7 @@
 """What happens to a take when the chain, its endpoints or the client's node fail in the middle: it happens once or not
 at all, and no money is lost. Nobody accepts here: the provider's node is off, so what is taken stays taken."""
+import json
+import subprocess
 import types
 
 import pytest
@@ -8,6 +10,9 @@ import market as m
 import world as w
 
 pytestmark = pytest.mark.skipif(not w.PROGRAMS["mooshd"].exists(), reason="mooshd is not built")
+
+
+RICH = types.SimpleNamespace(name="rich", address=w.RICH_ADDRESS)
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +178,32 @@ def test_the_chain_is_restarted(market):
     market.chain.restart()
     take.happened_once()
     take.close()
+
+
+def test_somebody_takes_in_our_name_first(market):
+    """Whoever sees our transaction may begin an agreement with its request's hash in our name: it is not ours to follow."""
+    chain, vault = market.chain, market.chain.contract("escrowVault")
+    raw = []
+    held = hold(market, "eth_sendRawTransaction", match=lambda call: raw.append(call["params"][0]) or True)
+    take = Take(market, "copied")
+    held.wait()
+    decoded = subprocess.run([w.NODE_BIN / "cast", "decode-transaction", raw[0]], capture_output=True, text=True, check=True)
+    chain.send(chain.contract("testUsd"), "mint(address,uint256)", w.RICH_ADDRESS, 10**12)
+    chain.send(chain.contract("testUsd"), "approve(address,uint256)", vault, 10**12)
+    market.books = books = m.Books(market.world, market.provider, market.client, market.spare, RICH)
+    copy = chain.rpc("eth_sendTransaction", {"from": w.RICH_ADDRESS, "to": chain.contract("agreements"), "gas": hex(10**6),
+                                             "data": json.loads(json.loads(decoded.stdout))["input"]})
+    assert chain.rpc("eth_getTransactionReceipt", copy)["status"] == "0x1"
+    held.let_go()
+    code, says = take.end()
+    assert code == 0, says
+    d = m.wait_state(market.client, "copied", "taken")
+    assert m.agreements_of(market.world, market.client) == take.taken + 2  # the copy names us as its client, too
+    assert market.books.of(market.client) == take.money - int(d["deposit_wei"])
+    market.client.run("--yes", "close", "copied")
+    d = m.wait_over(market.client, "copied")
+    assert d["refund_wei"] == d["deposit_wei"] and market.books.of(market.client) == take.money
+    assert books.check()["escrowVault"] == int(d["deposit_wei"])  # the copy's money is its payer's affair
 
 
 def test_one_endpoint_of_three_lies(market):
