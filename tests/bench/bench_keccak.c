@@ -7,7 +7,7 @@
 
 #define MESSAGE_LEN (1024 * 1024)
 #define MESSAGES    24
-#define ROUNDS      7
+#define ROUNDS      31
 
 static uint8_t message[MESSAGE_LEN];
 static volatile uint8_t sink;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define ROUNDS    15
+#define ROUNDS    61
 #define ROUND_MIB 24
 
 static uint8_t frame[MOOSH_NOISE_MESSAGE_MAX + MOOSH_NOISE_OVERHEAD];
