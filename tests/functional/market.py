@@ -8,6 +8,7 @@ import subprocess
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import world as w
 
@@ -27,6 +28,12 @@ def terms(world, **changes):
             "minTerm": 0, "maxTerm": 0, "notice": 60, "retention": 40, "holdback": 5, "acceptWithin": 1800,
             "provisionWithin": 3600, "probeWindow": 600, "lockPeriod": 30, "volume": 1000,
             "expiry": str(world.chain.now() + 30 * 86400), **changes}
+
+
+def wrong_clock(off_s):
+    """Environment of a party whose clock is wrong (Debian's faketime)."""
+    library, = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{off_s:+}s", "DONT_FAKE_MONOTONIC": "1"}
 
 
 def publish(provider, offer):

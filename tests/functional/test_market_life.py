@@ -1,6 +1,7 @@
 """Four machines that really run, and every way money runs while they do and out when they end, to the unit.
 
-One boot serves all tests here: they go on from one another in this order."""
+One boot serves all tests here: they go on from one another in this order. All along the provider's clock is ten minutes
+slow and the client's ten minutes fast: what is due when is for the chain to say."""
 import socket
 import types
 
@@ -54,11 +55,11 @@ class Account:
 @pytest.fixture(scope="module")
 def market():
     with w.World() as world:
-        provider = world.party("provider", provider=True, tokens=5000).start()
+        provider = world.party("provider", provider=True, tokens=5000, env=m.wrong_clock(-600)).start()
         m.become_provider(world, provider)
         offers = {name: m.publish(provider, m.terms(world, retention=RETENTION, lockPeriod=LOCK, **more)) for name, more in {
             "long": {}, "min": {"minTerm": MIN_TERM}, "max": {"maxTerm": MAX_TERM}, "notice": {"notice": NOTICE}}.items()}
-        client = world.party("client").start()
+        client = world.party("client", env=m.wrong_clock(600)).start()
         client.run("contact", "add", provider.contact, "seller")
         market = types.SimpleNamespace(world=world, chain=world.chain, provider=provider, client=client,
                                        books=m.Books(world, provider, client), paid=0)

@@ -10,7 +10,6 @@ import market as m
 import world as w
 
 pytestmark = pytest.mark.skipif(not w.PROGRAMS["mooshd"].exists(), reason="mooshd is not built")
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +185,7 @@ def test_an_old_block_is_no_clock(market):
     market.client.mooshd.stop()
     market.chain.rpc("anvil_mine", "0x3", "0x1")
     ahead = round(market.chain.now() - time.time()) + 600  # ten minutes later, nothing has happened on the chain
-    market.client.mooshd.env = {**w.os.environ, "LD_PRELOAD": FAKETIME, "FAKETIME": f"{ahead:+}s", "DONT_FAKE_MONOTONIC": "1"}
+    market.client.mooshd.env = {**w.os.environ, **m.wrong_clock(ahead)}
     market.client.start()
     w.wait_until(lambda: (c := market.client.call("node.status")["chain"])["synced_block"] == c["head"], 30, "the last block")
     assert market.client.call("node.status")["clock_skew_s"] is None
@@ -204,7 +203,7 @@ def test_clocks_ten_minutes_off(market, off):
         party.env.clear()
         if off:
             ahead = round(market.chain.now() - time.time()) + off  # the tests before have let the chain's time pass
-            party.env.update({"LD_PRELOAD": FAKETIME, "FAKETIME": f"{ahead:+}s", "DONT_FAKE_MONOTONIC": "1"})
+            party.env.update(m.wrong_clock(ahead))
         for process in (party.keyd, party.vmmd, party.mooshd):
             process.env = {**w.os.environ, **party.env}
         party.start()
